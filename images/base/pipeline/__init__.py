@@ -1,0 +1,1 @@
+"""The runtime that every image shares: catalogue, rows, clock, settings, logs, store and the task harness."""
