@@ -70,7 +70,7 @@ def fingerprint(text: str) -> str:
 
 
 def read(environment: Mapping[str, str], service: Service) -> Values:
-    """The parameters that the service declares, from the environment. Raises ConfigInvalid naming all that is missing."""
+    """The service's parameters from the environment. Raises ConfigInvalid naming all that are missing."""
     declared = {parameter.name: parameter for parameter in service.environment}
     missing = [p for p in declared.values() if not environment.get(p.env, "").strip()]
     if missing:

@@ -1,0 +1,1 @@
+"""The operators' package: everything behind scripts/ and the Makefile. Never in an image."""
