@@ -1,0 +1,1 @@
+"""Raises buy and sell signals for the watchlist."""

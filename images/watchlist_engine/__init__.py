@@ -1,0 +1,1 @@
+"""Ranks the symbols by news and setup and keeps the watchlist."""
