@@ -18,10 +18,11 @@ from threading import Event, Lock, Thread
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ops.local.exchange import admin
+from ops.local.exchange import admin, hours
 from ops.local.exchange.bars import MarketData
+from ops.local.exchange.broker import Broker
 from ops.local.exchange.faults import TRANSPORT, Fault, FaultBook
-from ops.local.exchange.keys import KeyRing, unauthorized
+from ops.local.exchange.keys import PAPER, KeyRing, unauthorized
 from ops.local.exchange.limits import RateLimit
 from ops.local.exchange.market import Market
 from ops.local.exchange.wire import Answer, Refused, Request, as_html, as_json, refusal
@@ -48,7 +49,8 @@ class Exchange:
     Keys that are not given are made up: `key_id` and `secret_key` tell them, `headers` carries them. The clock is real
     unless `clock` is given or `set_now` called (None returns to it). `rate_limit` requests a minute for each key and
     API (None: no limit), counted on the exchange's clock unless `rate_clock` is given: a virtual minute grants a
-    minute's worth. `delays` make bars of single symbols appear later than at the end of their minute.
+    minute's worth. `delays` make bars of single symbols appear later than at the end of their minute;
+    `fill_delay` keeps market orders waiting after their submission.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Exchange:
         rate_limit: int | None = 200,
         rate_clock: Callable[[], datetime] | None = None,
         delays: Mapping[str, timedelta] | None = None,
+        fill_delay: timedelta = timedelta(),
         seed: int = 0,
         port: int = 0,
     ) -> None:
@@ -75,6 +78,8 @@ class Exchange:
         self.keys.issue(self.key_id, self.secret_key, sip=sip)
         self.limits = RateLimit(rate_limit, rate_clock or self.now)
         self.data = MarketData(market, self.faults, delays)
+        self._fill_delay = fill_delay
+        self._brokers: dict[str, Broker] = {}
         self.admin_token = secrets.token_urlsafe(24)
         self.requests: deque[Seen] = deque(maxlen=20_000)
         self.statuses: Counter[str] = Counter()
@@ -129,6 +134,13 @@ class Exchange:
             raise ValueError(f"now must be zone-aware, not {now!r}")
         self._now = now.astimezone(UTC) if now else None
 
+    def broker(self, account: str = PAPER) -> Broker:
+        """The books of one account (each key pair belongs to one)."""
+        with self._lock:
+            if account not in self._brokers:
+                self._brokers[account] = Broker(account, self.data, fill_delay=self._fill_delay)
+            return self._brokers[account]
+
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, request: Request) -> Answer:
@@ -152,9 +164,13 @@ class Exchange:
             return self.data.bars(request, now, sip=sip)
         if request.method == "GET" and request.path == "/v2/stocks/bars/latest":
             return self.data.latest(request, now, sip=sip)
-        raise (
-            refusal(404, "endpoint not found") if request.about_data else refusal(404, "endpoint not found.", 40410000)
-        )
+        if request.about_data:
+            raise refusal(404, "endpoint not found")
+        if request.method == "GET" and request.path == "/v2/clock":
+            return hours.clock(now)
+        if request.method == "GET" and request.path == "/v2/calendar":
+            return hours.calendar(request)
+        return self.broker(account).answer(request, now)
 
     def spoilt(self, fault: Fault, request: Request) -> Answer:
         """The answer that a status or refuse_keys fault gives instead of the true one."""
