@@ -46,6 +46,7 @@ TOLERANCE = 1e-9  # of max(1, |expected|)
 _HISTORY_BARS = 300  # SPEC §4.2: the recursive indicators run over the last 300 session bars
 _STACKED_WINDOWS = 500  # 500 windows of 300 bars, four columns: 5 MB at a time
 
+Minutes = Sequence[Any] | NDArray[Any] | pd.Series  # datetimes or epoch seconds
 Reduce = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -63,7 +64,7 @@ class Difference:
 def features(
     bars: pd.DataFrame,
     *,
-    lost: Mapping[str, Sequence[Any]] | None = None,
+    lost: Mapping[str, Minutes] | None = None,
     since: datetime | None = None,
 ) -> pd.DataFrame:
     """The features of every bar (from `since` on): columns symbol, ts, then COLUMNS; null as NaN.
@@ -131,7 +132,7 @@ def _difference(symbol: Any, ts: Any, feature: str, stored: float, expected: flo
     return Difference(symbol=str(symbol), ts=moment, feature=feature, stored=values[0], expected=values[1])
 
 
-def _symbol_features(bars: pd.DataFrame, lost: Sequence[Any], first_due: int | None) -> pd.DataFrame:
+def _symbol_features(bars: pd.DataFrame, lost: Minutes, first_due: int | None) -> pd.DataFrame:
     """`features` of one symbol; rows of `bars` in order of time."""
     due = np.arange(0 if first_due is None else int((bars["ts"] < first_due).sum()), len(bars))
     close, volume, ts = bars["close"].astype(float), bars["volume"].astype(float), bars["ts"]
@@ -172,9 +173,7 @@ def _per_window(values: pd.Series, bars: int, due: NDArray[Any], reduce: Reduce)
 def _trend(fast: pd.Series, slow: pd.Series) -> pd.Series:
     difference = fast - slow
     rounding = difference.abs() <= 1e-12 * slow
-    return (
-        difference.mask(rounding, 0.0).mask(~rounding & (difference > 0), 1.0).mask(~rounding & (difference < 0), -1.0)
-    )
+    return pd.Series(np.sign(difference.mask(rounding, 0.0)))
 
 
 def _volatilities(bars: pd.DataFrame, due: NDArray[Any]) -> pd.DataFrame:
@@ -225,7 +224,7 @@ def _recursive(bars: pd.DataFrame, due: NDArray[Any]) -> pd.DataFrame:
         high, low, close = (_windows(bars[name], _HISTORY_BARS, ends) for name in ("high", "low", "close"))
         table.loc[ends, "rsi14"] = _stacked_rsi(close)
         table.loc[ends, "atr14"] = _stacked_atr(high, low, close)
-        table.loc[ends, "macd_hist"] = MACD(close)._macd_diff.iloc[-1]
+        table.loc[ends, "macd_hist"] = _macd(close)._macd_diff.iloc[-1]
     return table
 
 
@@ -236,8 +235,14 @@ def ta_indicators(bars: pd.DataFrame) -> pd.DataFrame:
     atr = pd.Series(np.nan, index=bars.index)
     if len(bars) >= 14:  # ta raises IndexError below, and gives 0 for the first 13 bars
         atr = AverageTrueRange(bars["high"], bars["low"], bars["close"], window=14).average_true_range()
-    hist = MACD(bars["close"], window_slow=26, window_fast=12, window_sign=9).macd_diff()
+    hist = _macd(bars["close"]).macd_diff()
     return pd.DataFrame({"rsi14": rsi, "atr14": atr.where(rows >= 13), "macd_hist": hist})
+
+
+def _macd(close: Any) -> MACD:
+    """ta's MACD of a series, or of a frame's columns. Prices count from the first, as for %B: its EMAs of 500,000 USD
+    would be right to 1e-9 USD only, and the histogram is blind to a shift."""
+    return MACD(close - close.iloc[0] if len(close) else close, window_slow=26, window_fast=12, window_sign=9)
 
 
 def _batches(ends: NDArray[Any]) -> Iterator[NDArray[Any]]:
