@@ -303,25 +303,25 @@ def window_sum(values: NDArray[Any], bars: int, due: int = 0, decay: float = 1.0
     together from its binary digits: log₂(bars) passes, and each sum adds the window's own values only. (A cumulative
     sum would leave the rounding of a 10:1 split in every later window; a loop over time costs a call a row.)
     """
-    top = max(0, due - bars + 1)
-    power = values[top:].copy()  # power[t]: the sum over the last `span` bars
-    total, covered, span = None, 0, 1
-    while covered < min(bars, len(power)):
+    top, covered, span = max(0, due - (bars - 1)), 0, 1
+    power = values[top:].copy()  # power[t − top]: the sum over the `span` bars that end at t
+    total = np.zeros_like(values[due:])
+    while True:
         if bars & span:
-            total = power.copy() if total is None else _add_shifted(total, power, covered, decay)
+            skipped = max(0, top + covered - due)  # rows whose window begins before the array
+            older = power[due + skipped - covered - top : len(power) - covered]
+            total[skipped:] += _weighted(older, decay**covered)
             covered += span
-        if covered < bars:
-            power = _add_shifted(power, power, span, decay)
-        span *= 2
-    return values[due:].copy() if total is None else total[due - top :]
+        if covered >= min(bars, len(power)):
+            return total
+        needed = max(0, due - (bars - 2 * span) - top)  # from here on, to make up the due rows' windows
+        first = max(needed, span)
+        power[first:] += _weighted(power[first - span : max(0, len(power) - span)], decay**span)
+        power, top, span = power[needed:], top + needed, 2 * span
 
 
-def _add_shifted(target: NDArray[Any], source: NDArray[Any], rows: int, decay: float) -> NDArray[Any]:
-    """target[t] += decay^rows · source[t − rows], in place."""
-    if rows < len(target):
-        older = source[: len(source) - rows]
-        target[rows:] += older if decay == 1.0 else older * decay**rows
-    return target
+def _weighted(values: NDArray[Any], weight: float) -> NDArray[Any]:
+    return values if weight == 1.0 else values * weight
 
 
 def _averages(slab: _Slab) -> Iterator[tuple[str, Floats]]:
