@@ -16,7 +16,8 @@ import yaml
 from pipeline.errors import ConfigInvalid
 
 FILE_NAME = "services.yaml"
-RATE = re.compile(r"rate\((\d+) (minute|hour)s?\)")
+# EventBridge Scheduler takes "1 minute" and "5 minutes", and refuses "1 minutes".
+RATE = re.compile(r"rate\((?:(1) (minute|hour)|([2-9]|[1-9]\d+) (minute|hour)s)\)")
 
 # libyaml's loader is ten times faster, and a task reads this file at every start.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -64,7 +65,8 @@ class Service:
         """How often the schedule fires."""
         match = RATE.fullmatch(self.rate)
         assert match, self.rate  # _service refused every other form
-        return timedelta(**{f"{match[2]}s": int(match[1])})
+        count, unit = (part for part in match.groups() if part)
+        return timedelta(**{f"{unit}s": int(count)})
 
     @property
     def environment(self) -> tuple[Parameter, ...]:

@@ -45,7 +45,7 @@ def connect(url: str, *, role: str | None = None, name: str | None = None) -> Co
 
 def _unreachable(error: psycopg.OperationalError) -> DatabaseUnreachable:
     text = " ".join(str(error).split())
-    if "too many clients" in text or "remaining connection slots" in text:
+    if any(words in text for words in ("too many clients", "too many connections", "remaining connection slots")):
         return DatabaseUnreachable(f"{text}; close idle sessions or raise max_connections", code="db_connections")
     if ("role" in text and "does not exist" in text) or "permission denied to set role" in text:
         return DatabaseUnreachable(f"{text}; run scripts/migrate to create roles and grants", code="db_permission")
