@@ -1,0 +1,1 @@
+"""Fetches news from the configured feeds and stores each item once."""
