@@ -461,6 +461,8 @@ def _remedy(text: str) -> str:
         return ": the disk is full, free some or choose another folder"
     if "Permission denied" in text or "wrong ownership" in text:
         return ": the data folder belongs to another user, start it as that one or choose another folder"
+    if "user does not exist" in text:
+        return ": this user id has no account on this machine, and PostgreSQL asks for one; run as a user that has"
     return ""
 
 

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 IMAGE_FOLDERS = (REPOSITORY / "images", REPOSITORY / "images" / "base")
 ZYGOTE = Path(__file__).with_name("zygote.py")
 # What libraries import only when a run resolves a name or connects for the first time.
-LATE_IMPORTS = ("encodings.idna", "psycopg")
+LATE_IMPORTS = ("encodings.ascii", "encodings.idna", "psycopg")
 START_SECONDS = 60
 CLOSE_SECONDS = 10
 

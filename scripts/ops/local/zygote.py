@@ -273,6 +273,15 @@ def _imported_by(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
+            yield from (name for a in node.names if _is_module(name := f"{node.module}.{a.name}"))
+
+
+def _is_module(name: str) -> bool:
+    """Whether `from package import name` takes a module rather than something in one."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # its parent is no package, or cannot be imported
+        return False
 
 
 def main() -> None:

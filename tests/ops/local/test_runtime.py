@@ -209,6 +209,21 @@ def test_a_forked_run_finds_the_modules_loaded_and_leaves_no_trace_in_them(fork:
     assert stained == "False"
 
 
+def test_what_main_imports_is_loaded_before_the_fork(roots: tuple[Path, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "reading_service"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "__main__.py").write_text(
+        "import sys\nprint('pipeline.sessions' in sys.modules, 'colorsys' in sys.modules)\n"
+        "from pipeline import sessions\nfrom colorsys import rgb_to_hls\n"
+    )
+    with ForkRuntime(["reading_service"], roots=(tmp_path, *roots)) as runtime:
+        run = runtime.start("reading_service", {})
+        assert run.wait(20) == 0
+        assert run.output == "True True\n"
+        assert runtime.wait_ready() == {}
+
+
 def test_what_could_not_be_preloaded_is_told(fork: ForkRuntime) -> None:
     assert fork.wait_ready() == {"broken_service.part": "ZeroDivisionError: division by zero"}
 
