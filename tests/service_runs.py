@@ -1,4 +1,4 @@
-"""Runs a service as its container does, `python -m <service>` in an environment of its own, and reads its run record."""
+"""Runs a service as its container does, `python -m <service>` in its own environment, and reads its run record."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import IsolationLevel
 from psycopg.types.json import Json
 
@@ -178,7 +177,7 @@ _ORDINAL_1970 = date(1970, 1, 1).toordinal()
 
 
 def _reasons(computed: FeatureFrame, row: Ints, symbol: Ints) -> list[Json | None]:
-    has_null: NDArray[np.bool_] = np.isnan(computed.values[:, row, symbol]).any(axis=0)
+    has_null = np.isnan(computed.values[:, row, symbol]).sum(axis=0)
     return [
         Json(computed.reasons(r, s)) if null else None
         for r, s, null in zip(row.tolist(), symbol.tolist(), has_null.tolist(), strict=True)

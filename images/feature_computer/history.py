@@ -50,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Regular-session bars in flat columns sorted by (symbol, ts); `symbol` indexes the changes, `session` numbers days.
+    """Regular-session bars in flat columns sorted by (symbol, ts); `symbol` indexes changes, `session` numbers days.
 
     ts: epoch seconds. All columns have shape (bars,)."""
 

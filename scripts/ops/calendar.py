@@ -14,7 +14,9 @@ TABLE = Path(__file__).resolve().parents[2] / "images/base/pipeline/sessions.csv
 
 @click.command()
 @click.option("--from", "first", default="2006-01-01", show_default=True, help="First date that the table speaks for.")
-@click.option("--to", "last", default=None, help="Last date; default: as far ahead as exchange-calendars goes (a year).")
+@click.option(
+    "--to", "last", default=None, help="Last date; default: as far ahead as exchange-calendars goes (a year)."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=TABLE, show_default=False, help="File to write.")
 def main(first: str, last: str | None, out: Path) -> None:
     """Write the table; run again (and commit) to extend it."""

@@ -1,4 +1,4 @@
-"""Resolves the dependencies and writes the lock files: one for the checkout, one an image, every file with its hashes."""
+"""Resolves the dependencies and writes the lock files: for the checkout and for each image, all with hashes."""
 
 from __future__ import annotations
 

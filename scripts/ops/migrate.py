@@ -16,13 +16,10 @@ from pipeline.store import migrations
 @click.option("--database", "url", envvar="DATABASE_URL", required=True, metavar="URL", help="[default: DATABASE_URL]")
 @click.option("--check", is_flag=True, help="Change nothing; say what is pending.")
 def main(url: str, check: bool) -> None:
-    """Apply pending migrations, then set the services' grants. Exit codes: 0 done or up to date, 1 failed, 3 pending."""
+    """Apply pending migrations, then set the services' grants. Exit codes: 0 up to date, 1 failed, 3 pending."""
     try:
         with store.connect(url, name="migrate") as connection:
-            if check:
-                found = migrations.pending(connection)
-            else:
-                found = migrations.migrate(connection, catalog.load())
+            found = migrations.pending(connection) if check else migrations.migrate(connection, catalog.load())
     except (PipelineError, psycopg.Error) as error:
         click.echo(f"migrate: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

@@ -23,22 +23,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ops import replay_plan, replay_report, replay_table
 from ops.local import exchange as local_exchange
-from ops.local.exchange import Exchange, Market
+from ops.local.exchange import Exchange, Market, synthetic
 from ops.local.feeds import FeedServer
-from ops.local.news_file import NewsFileUnusable, NewsItem, read_news
+from ops.local.news_file import DEFAULT_FEED, NewsFileUnusable, NewsItem, read_news
 from ops.local.postgres import Postgres
 from ops.local.runtime import ForkRuntime, ProcessRuntime, Run
 from ops.replay_kill import kill_in_write
 from ops.replay_plan import MINUTE, BadPlan, Kill, Outage, Window
 from ops.replay_report import Report
-from pipeline import catalog, sessions, store
+from pipeline import catalog, sessions, settings, store
 from pipeline.catalog import Catalog, Service
 from pipeline.errors import PipelineError
 from pipeline.store import migrations
 
 ROOT = Path(__file__).resolve().parents[2]
+ACCOUNT = "000000000000"  # no account: what runs here is local
 RUN_TIMEOUT_SECONDS = 300
-FEEDS = ("wire",)
+HISTORY_SESSIONS = 2  # so that a made-up market's long windows are full from the first minute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,7 @@ class Replay:
         self.tally = Tally()
         self._pending_kills = list(plan.kills)
         self._owing: set[str] = set()
+        self._arn_prefix = f"arn:aws:scheduler:{self.catalog.region}:{ACCOUNT}:schedule"
 
     def run(self, progress: Progressing = lambda *_: None) -> Report:
         """Migrates, replays every window, then verifies; returns the report."""
@@ -106,9 +108,7 @@ class Replay:
         with contextlib.ExitStack() as stack:
             stack.callback(runtime.close)
             self._runtime = runtime
-            self._exchange = stack.enter_context(
-                Exchange(self.plan.market, key_id=_KEY_ID, secret_key=_SECRET_KEY, rate_limit=None)
-            )
+            self._exchange = stack.enter_context(Exchange(self.plan.market))
             self._feeds = stack.enter_context(FeedServer(self.plan.news))
             self._locker = stack.enter_context(store.connect(self.url, name="replay"))
             self._watcher = stack.enter_context(store.connect(self.url, name="replay"))
@@ -175,12 +175,11 @@ class Replay:
         self._owing.update(names[names.index(service.name) :])
 
     def _environment(self, service: Service, at: datetime, execution_id: str) -> dict[str, str]:
-        account = "000000000000"
         given = {
             "tickers": ",".join(self.plan.symbols),
-            "rss_feeds": json.dumps([self._feeds.url(name) for name in FEEDS]),
-            "alpaca_key_id": _KEY_ID,
-            "alpaca_secret_key": _SECRET_KEY,
+            "rss_feeds": json.dumps([self._feeds.url(name) for name in self._feeds.names or [DEFAULT_FEED]]),
+            "alpaca_key_id": self._exchange.key_id,
+            "alpaca_secret_key": self._exchange.secret_key,
         }
         return {
             "PATH": os.environ.get("PATH", ""),
@@ -189,16 +188,15 @@ class Replay:
             "VIRTUAL_NOW": at.isoformat(),
             "SCHEDULED_TIME": at.isoformat(),
             "EXECUTION_ID": execution_id,
-            "SCHEDULE_ARN": f"arn:aws:scheduler:{self.catalog.region}:{account}:schedule/{service.name}/{service.schedule}",
+            "SCHEDULE_ARN": f"{self._arn_prefix}/{service.name}/{service.schedule}",
             "GIT_SHA": _git_sha(),
             "ALPACA_DATA_URL": self._exchange.url,
             "ALPACA_TRADING_URL": self._exchange.url,
         } | {p.env: given.get(p.name) or p.initial or "" for p in service.environment}
 
 
-_KEY_ID, _SECRET_KEY = local_exchange.KEY_ID, local_exchange.SECRET_KEY
 _RUNTIMES: dict[str, Callable[[Catalog], ForkRuntime | ProcessRuntime]] = {
-    "fork": lambda services: ForkRuntime(list(services.services)),
+    "fork": lambda services: ForkRuntime(services.services),
     "process": lambda services: ProcessRuntime(),
 }
 
@@ -238,8 +236,17 @@ def database(url: str | None) -> Iterator[str]:
         yield server.url("replay")
 
 
+def synthetic_session(symbols: str, day: date, seed: int) -> tuple[Market, list[sessions.Session]]:
+    """A made-up market after some quiet sessions, and the session to replay. Raises PipelineError on a closed day."""
+    market = synthetic.market(settings.parse_symbols(symbols), day, seed=seed, history_sessions=HISTORY_SESSIONS)
+    session = sessions.find(day)
+    assert session is not None  # the market would not have been made
+    return market, [session]
+
+
 def plan_for(
     market: Market,
+    replayed: Sequence[sessions.Session],
     *,
     news: Path | None = None,
     start: str | None = None,
@@ -252,25 +259,18 @@ def plan_for(
     """The plan that the options ask for. Raises BadPlan or NewsFileUnusable, naming what is wrong."""
     services = catalog.load()
     first, last = (replay_plan.parse_time(text) if text else None for text in (start, end))
-    windows = tuple(replay_plan.window(session, first, last) for session in sessions_of(market))
+    windows = tuple(replay_plan.window(session, first, last) for session in replayed)
     parsed_outages = tuple(replay_plan.parse_outage(text, services) for text in outages)
     parsed_kills = tuple(replay_plan.parse_kill(text, services) for text in kills)
     replay_plan.check_within(windows, parsed_outages, parsed_kills)
     return Plan(
         market=market,
         windows=windows,
-        news=(*_market_news(market), *(read_news(news).items if news else ())),
+        news=(*market.news, *(read_news(news).items if news else ())),
         outages=parsed_outages,
         kills=parsed_kills,
         runtime=runtime,
         speed=parse_speed(speed),
-    )
-
-
-def _market_news(market: Market) -> tuple[NewsItem, ...]:
-    return tuple(
-        NewsItem(published_at=h.published_at, title=h.title, summary=h.summary, link=h.link, feeds=(h.feed,))
-        for h in market.news
     )
 
 
@@ -363,12 +363,15 @@ def _plan(options: Mapping[str, Any]) -> Plan:
         raise BadPlan("give either --bars FILE or --synthetic SYMBOLS with --date")
     if options["bars"]:
         market = local_exchange.load_csv(options["bars"])
+        replayed = sessions_of(market)
     else:
         if not options["day"]:
             raise BadPlan("--synthetic needs --date YYYY-MM-DD")
-        market = synthetic_market(options["synthetic"], options["day"].date(), options["seed"])
+        market, replayed = synthetic_session(options["synthetic"], options["day"].date(), options["seed"])
     return plan_for(
-        market, **{name: options[name] for name in ("news", "start", "end", "outages", "kills", "runtime", "speed")}
+        market,
+        replayed,
+        **{name: options[name] for name in ("news", "start", "end", "outages", "kills", "runtime", "speed")},
     )
 
 

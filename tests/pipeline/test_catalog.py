@@ -70,7 +70,7 @@ def test_reader_and_schema_refuse_alike(path, value):
 
 
 def test_a_deadline_as_long_as_the_period_is_refused():
-    with pytest.raises(ConfigInvalid, match="dispatcher.deadline_seconds: 60"):
+    with pytest.raises(ConfigInvalid, match=r"dispatcher.deadline_seconds: 60"):
         catalog.parse(changed("services/dispatcher/deadline_seconds", 60))
 
 
@@ -85,7 +85,7 @@ def test_an_undeclared_parameter_is_refused():
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigInvalid, match="no service 'ingestor'.*telemetry_ingestor"):
+    with pytest.raises(ConfigInvalid, match=r"no service 'ingestor'.*telemetry_ingestor"):
         catalog.load()["ingestor"]
 
 

@@ -66,7 +66,7 @@ def test_two_migrators_at_once_are_one_after_the_other(empty):
         try:
             with empty.connect() as connection:
                 migrations.migrate(connection, catalog.load())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (any failure of a thread fails the test)
             failures.append(error)
 
     threads = [threading.Thread(target=migrate) for _ in range(4)]
