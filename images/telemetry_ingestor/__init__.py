@@ -1,0 +1,1 @@
+"""Stores one-minute bars from Alpaca and catches up after any outage."""

@@ -1,0 +1,110 @@
+"""All requests of a run, several at once: what came, and up to which minute each symbol has been answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from telemetry_ingestor import alpaca, bars
+from telemetry_ingestor.alpaca import Client
+from telemetry_ingestor.bars import Bars, Ints, Rejected
+from telemetry_ingestor.fetch_plan import Ask
+
+# Parsing holds the interpreter's lock; more threads would only queue there.
+THREADS = 4
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """What came of one request; with an error, its earlier pages are here all the same."""
+
+    ask: Ask
+    parts: list[Bars] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    running: int = 0
+    complete: bool = False
+    errors: list[PipelineError] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What came of all requests. `answered_until[i]` is the first minute for which symbol i was not answered."""
+
+    bars: Bars
+    rejected: tuple[Rejected, ...]
+    running: int
+    answered_until: Ints
+    errors: tuple[PipelineError, ...]
+
+    @property
+    def received(self) -> int:
+        """Bars that came, good and bad."""
+        return len(self.bars) + len(self.rejected)
+
+
+def fetch(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) -> Fetched:
+    """Sends the requests and parses their pages. Failed requests are in `errors`; it raises nothing of Alpaca's."""
+    answers = [_answer(client, asks[0], positions)] if len(asks) == 1 else _at_once(client, asks, positions)
+    return _joined(answers, positions)
+
+
+def _at_once(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) -> list[Answer]:
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+    try:
+        return list(pool.map(lambda ask: _answer(client, ask, positions), asks))
+    except BaseException:
+        # a stopped run does not wait for answers that nobody will read
+        client.close()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _answer(client: Client, ask: Ask, positions: Mapping[str, int]) -> Answer:
+    answer = Answer(ask=ask)
+    window = bars.Window(first=ask.first, last=ask.last)
+    asked: Ask | None = ask
+    while asked is not None and not answer.complete:
+        mine = {symbol: positions[symbol] for symbol in asked.symbols}
+        try:
+            for page in client.pages(asked):
+                parsed = bars.parse(page, mine, window)
+                answer.parts.append(parsed.bars)
+                answer.rejected += parsed.rejected
+                answer.running += parsed.running
+            answer.complete = True
+            answer.ask = asked
+        except alpaca.SymbolRefused as error:
+            answer.errors.append(error)
+            asked = alpaca.without(asked, error.symbol)
+        except PipelineError as error:
+            answer.errors.append(error)
+            break
+    return answer
+
+
+def _joined(answers: Sequence[Answer], positions: Mapping[str, int]) -> Fetched:
+    merged = bars.merge([part for answer in answers for part in answer.parts])
+    return Fetched(
+        bars=merged,
+        rejected=tuple(row for answer in answers for row in answer.rejected),
+        running=sum(answer.running for answer in answers),
+        answered_until=_answered_until(answers, positions),
+        errors=tuple(error for answer in answers for error in answer.errors),
+    )
+
+
+def _answered_until(answers: Sequence[Answer], positions: Mapping[str, int]) -> Ints:
+    """A complete request answers for all its symbols; a broken one for what came, as each comes in time order."""
+    until = np.zeros(len(positions), dtype=np.int64)
+    for answer in answers:
+        if answer.complete:
+            until[[positions[symbol] for symbol in answer.ask.symbols]] = answer.ask.last + 1
+            continue
+        for part in answer.parts:
+            np.maximum.at(until, part.symbol, part.minute + 1)
+    return until
