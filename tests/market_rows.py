@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,3 +55,39 @@ def entry(symbol: str = "AAPL", **changes: Any) -> WatchlistEntry:
         "computed_at": NOW - 3 * MINUTE,
     }
     return WatchlistEntry(**values | changes)
+
+
+def insert_features(connection: Any, *rows: Features, computed_at: datetime | None = None) -> None:
+    """Stores features as their computer would, a minute after their bar unless said otherwise."""
+    for row in rows:
+        connection.execute(
+            "insert into features (symbol, ts, session, distance_sma20, vol_ratio, trend_state, atr14, volume_ratio,"
+            " gap_minutes, bars_used, window_start, computed_at) values (%(symbol)s, %(ts)s, %(session)s,"
+            " %(distance_sma20)s, %(vol_ratio)s, %(trend_state)s, %(atr14)s, %(volume_ratio)s, 0, 50, %(ts)s, %(at)s)",
+            {**vars(row), "at": computed_at or row.ts + MINUTE},
+        )
+
+
+def insert_sentiment(connection: Any, *rows: Sentiment, classified_at: datetime | None = None) -> None:
+    """Stores news and its sentiment, classified when it was published unless said otherwise."""
+    for row in rows:
+        at = classified_at or row.published_at
+        news_id = connection.execute(
+            "insert into news (uid, feed, title, summary, published_at, fetched_at)"
+            " values (%s, 'feed', 'title', '', %s, %s) returning id",
+            (f"{row.news_id}-{row.published_at.isoformat()}", row.published_at, row.published_at),
+        ).fetchone()[0]
+        connection.execute(
+            "insert into sentiment values (%s, %s, %s, %s, %s, 'test', %s)",
+            (news_id, row.published_at, row.label, row.score, list(row.tickers), at),
+        )
+
+
+def insert_entries(connection: Any, rows: Iterable[WatchlistEntry]) -> None:
+    """Stores watchlist rows as they are."""
+    for row in rows:
+        connection.execute(
+            "insert into watchlist values (%(symbol)s, %(score)s, %(rank)s, %(sentiment_pressure)s, %(setup_quality)s,"
+            " %(volatility)s, %(trend_alignment)s, %(in_watchlist)s, %(entered_at)s, %(below_since)s, %(computed_at)s)",
+            vars(row),
+        )
