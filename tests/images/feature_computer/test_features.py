@@ -125,15 +125,15 @@ def test_changing_a_later_bar_changes_no_earlier_feature(seed: int, position: fl
 
 @settings(max_examples=30, deadline=None)
 @given(seed=seeds, due=st.integers(1, 60))
-def test_a_value_is_the_same_bit_for_bit_whatever_history_is_loaded(seed: int, due: int) -> None:
+def test_a_value_is_the_same_bit_for_bit_whatever_history_is_loaded_and_rows_are_due(seed: int, due: int) -> None:
     bars = random_bars(seed).query("symbol == 'A'").reset_index(drop=True)
-    whole = compute(frame_of(bars), -due)
+    whole = compute(frame_of(bars))
     first_due = max(len(bars) - due, 0)
     opens = bars.index[bars["session"] == bars["session"].iloc[first_due]][0] if len(bars) else 0
     needed = min(max(first_due - (HISTORY_BARS - 1), 0), opens)
     short = compute(frame_of(bars[needed:]), -due)
     for name in COLUMNS:
-        np.testing.assert_array_equal(short[name], whole[name], err_msg=name)
+        np.testing.assert_array_equal(short[name], whole[name][-due:], err_msg=name)
 
 
 def sort(table: pd.DataFrame) -> pd.DataFrame:
@@ -166,6 +166,11 @@ def test_a_price_that_stands_still_for_a_whole_window_has_the_rsi_that_ta_gives_
         "vol_ratio": "flat prices: baseline_vol 0.0e+00 is below 1e-06",
         "bollinger_b": "flat prices: the bands have no width",
     }
+
+
+def test_a_band_narrower_than_rounding_is_flat() -> None:
+    features = compute(frame_of(bars_of([100.0] * 19 + [100.00000001])))
+    assert features.reasons(19, 0)["bollinger_b"] == "flat prices: the bands have no width"
 
 
 def test_percent_b_keeps_its_digits_at_700_000_dollars_and_one_tick() -> None:
@@ -253,6 +258,15 @@ def test_histories_of_different_length_stand_side_by_side() -> None:
         expected = compute(frame_of(alone), -3)
         for name in COLUMNS:
             np.testing.assert_array_equal(both[name][:, column], expected[name][:, 0], err_msg=name)
+
+
+def test_what_stands_above_a_shorter_history_is_never_read() -> None:
+    frame = frame_of(pd.concat([bars_of([10.0] * 9), bars_of([20.0, 21.0, 22.0]).assign(symbol="B")]))
+    absent = np.isnan(frame.close)
+    same_session = BarFrame(
+        **{name: getattr(frame, name) for name in ARRAYS} | {"session": np.where(absent, 0, frame.session)}
+    )
+    np.testing.assert_array_equal(compute(same_session).values, compute(frame).values)
 
 
 def test_records_are_typed_for_the_store() -> None:
