@@ -1,0 +1,5 @@
+-- A finding that is still there, with what was seen now; never moves back in time.
+update findings
+set severity = %(severity)s, summary = %(summary)s, evidence = %(evidence)s, repair = %(repair)s,
+    last_seen = %(now)s, misses = 0
+where id = %(id)s and last_seen <= %(now)s and cleared_at is null

@@ -1,0 +1,82 @@
+"""The one library of checks, and what they find in a snapshot.
+
+Code ↔ what the database can prove of it (the AWS side adds its own):
+
+| code | said when |
+|---|---|
+| `bars_gap` | session minutes have no bar: nothing new is stored, or the gap ledger holds lost minutes |
+| `feed_delayed` | the same, though the writer of bars has completed runs since: the provider serves nothing newer |
+| `features_stale` | session bars wait for their features |
+| `feed_broken` | a feed has failed three times in a row, or no news at all is being published |
+| `provider_error` | bars were refused because they break a constraint |
+| `ticker_config` | a followed symbol never had a bar, or bars come in for one that is not followed |
+| `config_invalid` | an undeclared service has run; two services run with different values of one parameter |
+| | (`ticker_config` for symbols); the sessions table ends |
+| `backlog` | work waits: a service is not being started (why cannot be seen from here), news, watchlist, dispatches |
+| `stuck_rows` | a dispatch is claimed and its lease is over |
+| `task_hang`, `task_crash` | a run has no end; runs end without a record, or fail without naming a cause |
+| any other | the code that the failing run itself recorded in the ledger |
+| `watcher_silent` | the healthcheck itself had stopped |
+| `db_schema`, `db_permission`, `db_locked` | the schema differs; a part of the evidence could not be read, and why |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from healthcheck.checks import database, freshness, gaps, ledger, stuck
+from healthcheck.checks.check import Check
+from healthcheck.finding import Finding, Severity, merge
+from healthcheck.snapshot import Snapshot, Unreadable
+
+ALL: tuple[Check, ...] = (*database.CHECKS, *ledger.CHECKS, *gaps.CHECKS, *freshness.CHECKS, *stuck.CHECKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All findings; the checks that could be judged and those that could not."""
+
+    findings: tuple[Finding, ...]
+    judged: tuple[Check, ...]
+    unjudged: tuple[Check, ...]
+
+    @property
+    def unjudged_codes(self) -> frozenset[str]:
+        """Codes of which an absent finding proves nothing this time."""
+        return frozenset(code for check in self.unjudged for code in check.codes)
+
+
+def evaluate(snapshot: Snapshot, checks: Sequence[Check] = ALL) -> Report:
+    """Every check over the snapshot. One that lacks a part is `unknown`, never clean."""
+    judged = [check for check in checks if not _lacking(check, snapshot)]
+    unjudged = [check for check in checks if _lacking(check, snapshot)]
+    found = [finding for check in judged for finding in check.find(snapshot)]
+    unknown = [_unknown(check, snapshot) for check in unjudged]
+    findings = tuple(merge([*found, *unknown]).values())
+    return Report(findings=findings, judged=tuple(judged), unjudged=tuple(unjudged))
+
+
+def _lacking(check: Check, snapshot: Snapshot) -> list[type]:
+    return [kind for kind in check.needs if not isinstance(snapshot.parts.get(kind), kind)]
+
+
+def _unknown(check: Check, snapshot: Snapshot) -> Finding:
+    reasons = {kind.__name__: _reason(snapshot.parts.get(kind)) for kind in _lacking(check, snapshot)}
+    return Finding(
+        code=check.codes[0],
+        subject=check.name,
+        severity=Severity.UNKNOWN,
+        summary=f"{check.question} Unknown: {'; '.join(f'{name}: {reason}' for name, reason in reasons.items())}",
+        evidence=reasons,
+        repair="scripts/diagnose",
+    )
+
+
+def _reason(part: object) -> str:
+    return part.reason if isinstance(part, Unreadable) else "not read"
+
+
+def codes(checks: Iterable[Check] = ALL) -> frozenset[str]:
+    """Every code that the checks may use."""
+    return frozenset(code for check in checks for code in check.codes)
