@@ -229,9 +229,9 @@ def told_apart(entries: Iterable[News], stored: Mapping[str, tuple[str, str | No
 
 # ── text ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_UNSTORABLE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
-)
+_CONTROLS = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"
+_INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+_UNSTORABLE = re.compile(f"[{_CONTROLS}{_INVISIBLE}]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INLINE_TAGS = "a abbr b bdi bdo cite code em font i ins kbd mark q s small span strong sub sup tt u var"
 _INLINE = frozenset(_INLINE_TAGS.split())

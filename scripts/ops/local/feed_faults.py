@@ -33,13 +33,15 @@ class Document:
 class Shape:
     """How a feed is drawn: which parts of its items are left out or bent, and what stands before its root element.
 
-    `date` makes the text of an item's date from the server's now; `title` turns an item's title into XML.
+    `date` makes the text of an item's date from the server's now; `title` turns an item's title into XML;
+    `numbered` items have the ids 1, 2, 3 in the order of their publication.
     """
 
     omit: frozenset[str] = frozenset()
     date: Callable[[datetime], str] | None = None
     title: Callable[[str], str] = escape
     repeat: int = 1
+    numbered: bool = False
     doctype: str = ""
 
 
@@ -94,6 +96,7 @@ DRAWN: dict[str, Callable[..., Shape]] = {
     "no_title_or_summary": _omitting("title", "summary"),
     "html_titles": _html_titles,
     "duplicates": _duplicates,
+    "numbered_ids": lambda: Shape(numbered=True),
     "xxe": _xxe,
     "billion_laughs": _billion_laughs,
     "undeclared_entity": _undeclared_entity,

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -171,15 +171,22 @@ def _text(value: str) -> str:
     return escape(_NOT_XML.sub("", value))
 
 
-def item_id(item: NewsItem) -> str:
+def id_of(item: NewsItem) -> str:
     """The same item has the same id in every feed and format."""
     key = f"{item.published_at.isoformat()}\n{item.title}\n{item.link}"
     return f"urn:news:{hashlib.sha256(key.encode(errors='replace')).hexdigest()[:32]}"
 
 
+def _drawn(items: list[NewsItem], shape: Shape) -> Iterator[tuple[NewsItem, str]]:
+    """Each item with the id that it is given, as often as it stands in the feed."""
+    for number, item in zip(range(len(items), 0, -1), items, strict=True):
+        for _ in range(shape.repeat):
+            yield item, str(number) if shape.numbered else id_of(item)
+
+
 def draw_rss(name: str, items: list[NewsItem], changed: datetime, shape: Shape, now: datetime) -> str:
     """RSS 2.0; an item's date has whole seconds, as the format has."""
-    drawn = "".join(_rss_item(item, shape, now) for item in items for _ in range(shape.repeat))
+    drawn = "".join(_rss_item(item, item_id, shape, now) for item, item_id in _drawn(items, shape))
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n{shape.doctype}<rss version="2.0"><channel>'
         f"<title>{_text(name)}</title><link>http://feeds.invalid/{name}</link><description>News</description>"
@@ -187,12 +194,12 @@ def draw_rss(name: str, items: list[NewsItem], changed: datetime, shape: Shape, 
     )
 
 
-def _rss_item(item: NewsItem, shape: Shape, now: datetime) -> str:
+def _rss_item(item: NewsItem, item_id: str, shape: Shape, now: datetime) -> str:
     date = shape.date(now) if shape.date else format_datetime(item.published_at)
     parts = {
         "title": f"<title>{shape.title(_NOT_XML.sub('', item.title))}</title>",
         "link": f"<link>{_text(item.link)}</link>" if item.link else "",
-        "id": f'<guid isPermaLink="false">{item_id(item)}</guid>',
+        "id": f'<guid isPermaLink="false">{item_id}</guid>',
         "date": f"<pubDate>{date}</pubDate>",
         "summary": f"<description>{_text(item.summary)}</description>" if item.summary else "",
     }
@@ -201,19 +208,19 @@ def _rss_item(item: NewsItem, shape: Shape, now: datetime) -> str:
 
 def draw_atom(name: str, items: list[NewsItem], changed: datetime, shape: Shape, now: datetime) -> str:
     """Atom 1.0."""
-    drawn = "".join(_atom_entry(item, shape, now) for item in items for _ in range(shape.repeat))
+    drawn = "".join(_atom_entry(item, item_id, shape, now) for item, item_id in _drawn(items, shape))
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n{shape.doctype}<feed xmlns="http://www.w3.org/2005/Atom">'
         f"<title>{_text(name)}</title><id>urn:feed:{name}</id><updated>{changed.isoformat()}</updated>{drawn}</feed>\n"
     )
 
 
-def _atom_entry(item: NewsItem, shape: Shape, now: datetime) -> str:
+def _atom_entry(item: NewsItem, item_id: str, shape: Shape, now: datetime) -> str:
     date = shape.date(now) if shape.date else item.published_at.isoformat()
     parts = {
         "title": f'<title type="html">{shape.title(_NOT_XML.sub("", item.title))}</title>',
         "link": f'<link href="{escape(item.link, {chr(34): "&quot;"})}"/>' if item.link else "",
-        "id": f"<id>{item_id(item)}</id>",
+        "id": f"<id>{item_id}</id>",
         "date": f"<published>{date}</published><updated>{date}</updated>",
         "summary": f'<summary type="html">{_text(item.summary)}</summary>' if item.summary else "",
     }

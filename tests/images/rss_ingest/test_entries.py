@@ -261,6 +261,10 @@ def test_the_uid_is_that_of_the_id_else_the_link_else_title_and_published() -> N
     assert [entry.uid for entry in news.entries] == expected
 
 
+def test_numbered_ids_are_kept_as_they_are() -> None:
+    assert served("numbered_ids").entries[0].uid == sha("20")
+
+
 @both_forms
 @pytest.mark.parametrize("kind", ["no_id", "no_link", "no_id_or_link", "date_missing", "date_future", "no_title"])
 def test_the_uid_of_the_same_entry_stays_the_same_in_every_run(kind: str, form: str) -> None:
