@@ -9,14 +9,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import numpy as np
 from psycopg.rows import dict_row
 from psycopg.types.json import Json
 
 from dispatcher import __main__ as service
 from dispatcher import gates, queue
 from dispatcher.paper import Desk
+from ops.local.exchange import Exchange, Market
 from ops.local.postgres import Database
-from pipeline import catalog, settings
+from pipeline import catalog, sessions, settings
 from pipeline.ledger import Result
 from pipeline.settings import Values
 from pipeline.store import Connection
@@ -25,6 +27,7 @@ NOW = datetime(2026, 1, 26, 15, 30, tzinfo=UTC)  # a Monday, 10:30 in New York
 OPEN = datetime(2026, 1, 26, 14, 30, tzinfo=UTC)
 CLOSE = datetime(2026, 1, 26, 21, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SESSION = next(sessions.between(OPEN, CLOSE))
 LIMITS: Mapping[str, Any] = {
     "mode": "SIMULATED",
     "sides": ["BUY", "SELL"],
@@ -45,6 +48,18 @@ def values(changes: Mapping[str, Any] | None = None, *, text: str | None = None,
         "ALPACA_SECRET_KEY": secrets.get("secret_key", "unused"),
     }
     return settings.read(environment, catalog.load()[ROLE])
+
+
+def market() -> Market:
+    """All trade at 100 until two minutes after NOW: then AAPL rises through any target, MSFT falls through any stop."""
+    symbols, minutes = ("AAPL", "MSFT", "TSLA"), 390
+    owner, i = np.repeat(np.arange(3), minutes), np.tile(np.arange(minutes), 3)
+    close = np.full(3 * minutes, 100.0)
+    moved = i >= (NOW - OPEN) / MINUTE + 2
+    close[moved & (owner == 0)] = 110.0
+    close[moved & (owner == 1)] = 90.0
+    ts = int(OPEN.timestamp()) + 60 * i
+    return Market.of_columns(symbols, owner, ts, (close, close + 0.02, close - 0.02, close), np.full(len(ts), 500.0))
 
 
 @dataclass(kw_only=True)
@@ -118,14 +133,16 @@ class World:
         limits: Mapping[str, Any] | None = None,
         connection: Connection | None = None,
         execution_id: str | None = None,
-        exchange: Any = None,
+        exchange: Exchange | None = None,
     ) -> Result:
         """The service's job without the harness (and so without its lock), as another execution each time."""
         keys = {"key_id": exchange.key_id, "secret_key": exchange.secret_key} if exchange else {}
         given = values(limits, **keys)
-        desk = Desk(values=given, environment={"ALPACA_TRADING_URL": exchange.url} if exchange else {})
+        environment = {"ALPACA_TRADING_URL": exchange.url} if exchange else {}
         own = connection or self.connection
-        tally = service.work(own, gates.limits(given), desk, now, execution_id or f"execution-{next(self._numbers)}")
+        with Desk(values=given, environment=environment) as desk:
+            name = execution_id or f"execution-{next(self._numbers)}"
+            tally = service.work(own, gates.limits(given), desk, now, name)
         return service.report(tally, queue.oldest_waiting(own, now), now)
 
     def dispatches(self) -> list[dict[str, Any]]:

@@ -47,8 +47,8 @@ def run(context: task.Context) -> Result:
     limits = gates.limits(context.values)
     if limits.mode is Mode.ALPACA_PAPER:
         broker.trading_url(context.environment)  # a live address is refused before anything is done
-    desk = Desk(values=context.values, environment=context.environment)
-    tally = work(context.connection, limits, desk, context.now, context.run.execution_id)
+    with Desk(values=context.values, environment=context.environment) as desk:
+        tally = work(context.connection, limits, desk, context.now, context.run.execution_id)
     return report(tally, queue.oldest_waiting(context.connection, context.now), context.now)
 
 

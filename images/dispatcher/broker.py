@@ -122,6 +122,10 @@ class PaperBroker:
     def __init__(self, client: TradingClient) -> None:
         self._client = client
 
+    def close(self) -> None:
+        """Closes the connections, not the account."""
+        self._client._session.close()
+
     def account(self) -> Account:
         raw = _ask("the account", self._client.get_account, dict)
         positions = _ask("the positions", self._client.get_all_positions, list)

@@ -31,6 +31,13 @@ class Desk:
     _account: Account | None = field(default=None, init=False)
     _trouble: BrokerUnavailable | None = field(default=None, init=False)
 
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._broker:
+            self._broker.close()
+
     def require(self) -> None:
         """Raises what closed the desk, if it is closed."""
         if self._trouble:

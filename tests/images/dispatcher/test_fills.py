@@ -9,14 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch_world import CLOSE, MINUTE, NOW
+from dispatch_world import CLOSE, MINUTE, NOW, SESSION
 from dispatcher import fills
 from dispatcher.fills import Plan, Position, Range
-from pipeline import sessions
 from pipeline.rows import Side
 
-SESSION = sessions.at(NOW)
-assert SESSION
 PRICES = st.floats(min_value=0.5, max_value=50_000)
 
 
