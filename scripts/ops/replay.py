@@ -8,7 +8,6 @@ import os
 import secrets
 import subprocess
 import sys
-import tempfile
 import time as wall_time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,12 +227,8 @@ def database(url: str | None) -> Iterator[str]:
     if url:
         yield url
         return
-    with (
-        tempfile.TemporaryDirectory(prefix="ops-replay-") as folder,
-        Postgres(Path(folder) / "data", durable=False) as server,
-    ):
-        server.create_database("replay")
-        yield server.url("replay")
+    with Postgres(durable=False) as server:
+        yield server.create_database("replay").url
 
 
 def synthetic_session(symbols: str, day: date, seed: int) -> tuple[Market, list[sessions.Session]]:
