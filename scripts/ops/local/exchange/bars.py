@@ -88,16 +88,11 @@ class MarketData:
         table, more = self._page(query, live, now)
         bars = self._encoded(table, query, live, now)
         token = _token(self.market.symbols[table.owner[-1]], int(table.ts[-1])) if more else None
-        struck = self.faults.hit(("empty", "repeat_token"), request, now)
-        empty = next((f for f in struck if f.kind == "empty"), None)
-        if empty:
-            bars, token = ("null" if empty.null else "{}"), (token if empty.token else None)
-            if empty.token and token is None:
-                token = request.query.get("page_token") or _token(self.market.symbols[-1], query.end)
-        if any(f.kind == "repeat_token" for f in struck) and len(table):
-            token = request.query.get("page_token") or _token(
-                self.market.symbols[table.owner[0]], int(table.ts[0]) + (1 if query.descending else -1)
-            )
+        for fault in self.faults.hit(("empty", "repeat_token"), request, now):
+            if fault.kind == "empty":
+                bars, token = ("null" if fault.null else "{}"), (self._before(table, query) if fault.token else None)
+            else:
+                token = request.query.get("page_token") or self._before(table, query)
         quoted = "null" if token is None else f'"{token}"'
         return Answer(body=f'{{"bars":{bars},"next_page_token":{quoted}}}'.encode())
 
@@ -115,6 +110,13 @@ class MarketData:
         texts = self._corrupted(_texts(table), table, live)
         named = (f'"{self.market.symbols[owner]}":{text}' for owner, text in zip(table.owner, texts, strict=True))
         return Answer(body=f'{{"bars":{{{",".join(named)}}}}}'.encode())
+
+    def _before(self, table: Table, query: Query) -> str:
+        """A token from which the next page is this very page."""
+        if not len(table):
+            return _token(self.market.symbols[-1], query.end)
+        back = 1 if query.descending else -1
+        return _token(self.market.symbols[table.owner[0]], int(table.ts[0]) + back)
 
     def newest(self, symbol: str, now: datetime) -> int | None:
         """The row of the newest bar that exists at `now` by the clock alone (faults aside), or None."""
@@ -277,7 +279,7 @@ def _corrupt(how: str, bar: Table) -> str:
     if how == "missing":
         del values["c"]
     if how == "high_below_low":
-        values |= {"h": repr(float(bar.low[0]) - 0.01), "l": repr(float(bar.high[0]) + 0.01)}
+        values |= {"h": repr(round(float(bar.low[0]) - 0.01, 4)), "l": repr(round(float(bar.high[0]) + 0.01, 4))}
     values |= {
         "null": {"c": "null"},
         "string": {"c": '"n/a"'},

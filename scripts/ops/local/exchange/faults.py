@@ -125,7 +125,7 @@ def truncate(fraction: float = 0.5, *, honest: bool = True, **matcher: Any) -> F
 
 
 def empty(*, null: bool = False, token: bool = False, **matcher: Any) -> Fault:
-    """A page of bars without bars: {} or null, with a next_page_token (that leads on) or without."""
+    """A page without bars: {} or null; with a next_page_token the bars come after it, without it they look absent."""
     return Fault(kind="empty", null=null, token=token, **matcher)
 
 

@@ -331,6 +331,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 def describe(exchange: Exchange) -> str:
     """One JSON line that tells another process how to reach the exchange."""
-    return json.dumps(
-        {"url": exchange.url, "admin_token": exchange.admin_token, "symbols": len(exchange.market.symbols)}
-    )
+    keys = {"key_id": exchange.key_id, "secret_key": exchange.secret_key}
+    return json.dumps({"url": exchange.url, "admin_token": exchange.admin_token, **keys})
