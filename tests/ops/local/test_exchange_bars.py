@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alpaca.data.enums import DataFeed
 from alpaca.data.historical import StockHistoricalDataClient
+from alpaca.data.models import BarSet
 from alpaca.data.requests import StockBarsRequest, StockLatestBarRequest
 from alpaca.data.timeframe import TimeFrame
 
@@ -37,9 +38,10 @@ def test_alpaca_py_reads_several_symbols_over_several_pages(exchange: Exchange) 
             symbol_or_symbols=list(wide.symbols), timeframe=TimeFrame.Minute, start=OPEN, end=CLOSE
         )
         bars = client.get_stock_bars(asked)
+        assert isinstance(bars, BarSet)
         client._session.close()
         assert len(wide) == 10_140
-        assert sum(len(b) for b in bars.data.values()) == 10_140
+        assert sum(map(len, bars.data.values())) == 10_140
         assert len([r for r in exchange.requests if r.path == "/v2/stocks/bars"]) == 2
         last = bars["SB"][-1]
         assert last.timestamp == CLOSE - MINUTE
@@ -153,13 +155,14 @@ def test_the_subscription_opens_recent_consolidated_data() -> None:
 def test_a_bad_parameter_is_refused_in_the_vendors_words(
     client: Client, query: dict[str, object], message: str
 ) -> None:
-    refused = client.bars(**({"symbols": "AAA"} | query))
+    asked: dict[str, Any] = {"symbols": "AAA", **query}
+    refused = client.bars(**asked)
     assert refused.status_code == 400
     assert refused.json()["message"].startswith(message)
 
 
 def test_an_unknown_symbol_and_a_time_without_bars_are_empty_answers(client: Client) -> None:
-    nothing = {"bars": {}, "next_page_token": None}
+    nothing: dict[str, Any] = {"bars": {}, "next_page_token": None}
     assert client.bars("ZZZ").json() == nothing
     assert client.bars(start=datetime(2020, 1, 1, tzinfo=UTC), end="2020-01-02").json() == nothing
 

@@ -259,14 +259,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         exchange, began = cast(_Server, self.server).exchange, time.monotonic()
-        length = int(self.headers.get("Content-Length") or 0)
+        length = self.headers.get("Content-Length", "")
         parts = urlsplit(self.path)
         request = Request(
             method=self.command,
             path=unquote(parts.path),
             query=dict(parse_qsl(parts.query, keep_blank_values=False)),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(length) if length else b"",
+            body=self.rfile.read(int(length)) if length.isdecimal() else b"",
         )
         if request.path.startswith("/admin/"):
             self._send(admin.answer(exchange, request), exchange)
