@@ -22,13 +22,14 @@ Code ↔ what the database can prove of it (the AWS side adds its own):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from healthcheck.checks import database, freshness, gaps, ledger, stuck
-from healthcheck.checks.check import Check
+from healthcheck.checks.check import DIAGNOSE, Check
 from healthcheck.finding import Finding, Severity, merge
 from healthcheck.snapshot import Snapshot, Unreadable
+from pipeline.errors import PipelineError
 
 ALL: tuple[Check, ...] = (*database.CHECKS, *ledger.CHECKS, *gaps.CHECKS, *freshness.CHECKS, *stuck.CHECKS)
 
@@ -48,33 +49,41 @@ class Report:
 
 
 def evaluate(snapshot: Snapshot, checks: Sequence[Check] = ALL) -> Report:
-    """Every check over the snapshot. One that lacks a part is `unknown`, never clean."""
-    judged = [check for check in checks if not _lacking(check, snapshot)]
-    unjudged = [check for check in checks if _lacking(check, snapshot)]
-    found = [finding for check in judged for finding in check.find(snapshot)]
-    unknown = [_unknown(check, snapshot) for check in unjudged]
-    findings = tuple(merge([*found, *unknown]).values())
-    return Report(findings=findings, judged=tuple(judged), unjudged=tuple(unjudged))
+    """Every check over the snapshot. One that lacks a part, or that its data take out of the calendar, is `unknown`,
+    never clean."""
+    found: list[Finding] = []
+    judged: list[Check] = []
+    unjudged: list[Check] = []
+    for check in checks:
+        reasons = _lacking(check, snapshot)
+        try:
+            answers = [] if reasons else list(check.find(snapshot))
+        except PipelineError as error:
+            reasons, answers = {"data": str(error)}, []
+        found.extend([_unknown(check, reasons)] if reasons else answers)
+        (unjudged if reasons else judged).append(check)
+    return Report(findings=tuple(merge(found).values()), judged=tuple(judged), unjudged=tuple(unjudged))
 
 
-def _lacking(check: Check, snapshot: Snapshot) -> list[type]:
-    return [kind for kind in check.needs if not isinstance(snapshot.parts.get(kind), kind)]
+def _lacking(check: Check, snapshot: Snapshot) -> dict[str, str]:
+    """Name of each part that the check needs and the snapshot lacks → why."""
+    found = {kind: snapshot.parts.get(kind) for kind in check.needs}
+    return {kind.__name__: _reason(part) for kind, part in found.items() if not isinstance(part, kind)}
 
 
-def _unknown(check: Check, snapshot: Snapshot) -> Finding:
-    reasons = {kind.__name__: _reason(snapshot.parts.get(kind)) for kind in _lacking(check, snapshot)}
+def _reason(part: object) -> str:
+    return part.reason if isinstance(part, Unreadable) else "not read"
+
+
+def _unknown(check: Check, reasons: Mapping[str, str]) -> Finding:
     return Finding(
         code=check.codes[0],
         subject=check.name,
         severity=Severity.UNKNOWN,
         summary=f"{check.question} Unknown: {'; '.join(f'{name}: {reason}' for name, reason in reasons.items())}",
         evidence=reasons,
-        repair="scripts/diagnose",
+        repair=DIAGNOSE,
     )
-
-
-def _reason(part: object) -> str:
-    return part.reason if isinstance(part, Unreadable) else "not read"
 
 
 def codes(checks: Iterable[Check] = ALL) -> frozenset[str]:

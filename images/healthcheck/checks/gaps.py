@@ -8,9 +8,12 @@ from datetime import timedelta
 from healthcheck.checks.check import BACKFILL, DIAGNOSE, Check
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import GapGroup, Market, Missing, Snapshot, Symbols
+from pipeline import sessions
 
 # The next run of the ingestor heals an outage by itself; a gap that is older has outlived that.
 HEALING_TIME = timedelta(minutes=10)
+# A thin symbol's first bar may come this many session minutes after the others'.
+FIRST_BAR_MINUTES = 60
 
 
 def gaps_unfilled(snapshot: Snapshot) -> Iterator[Finding]:
@@ -56,8 +59,10 @@ def tickers_wrong(snapshot: Snapshot) -> Iterator[Finding]:
     if not any(state.newest_bar for state in states) or not market.recent:
         return  # with no bar at all no symbol stands out
     opened = market.recent[-1].open
+    oldest = min((state.recent_since for state in states if state.recent_since), default=snapshot.now)
+    long_enough = sessions.minutes_elapsed(oldest, snapshot.now) >= FIRST_BAR_MINUTES
     for state in states:
-        if state.symbol in followed and state.newest_bar is None:
+        if state.symbol in followed and state.newest_bar is None and long_enough:
             yield Finding(
                 code="ticker_config",
                 subject=state.symbol,

@@ -363,6 +363,12 @@ def test_a_followed_symbol_without_any_bar_is_a_matter_of_configuration() -> Non
     }
 
 
+def test_a_thin_symbol_may_have_its_first_bar_an_hour_after_the_others() -> None:
+    nothing = {"newest_bar": None, "recent_bars": 0, "recent_since": None, "newest_features": None}
+    new = symbols(state("AAPL", **nothing), state("MSFT", recent_since=NOW - 59 * MINUTE, recent_bars=59))
+    assert found(healthy(symbols=new)) == {}
+
+
 def test_bars_of_a_symbol_that_is_not_followed_are_found_only_while_they_come() -> None:
     extra = symbols(state("AAPL"), state("MSFT"), state("TSLA"))
     former = symbols(state("AAPL"), state("MSFT"), state("TSLA", newest_bar=NOW - timedelta(days=4)))
@@ -417,6 +423,13 @@ def test_a_part_that_cannot_be_read_makes_unknown_what_depends_on_it(kind: type)
     assert dependent
     assert unknown == dependent == {check.name for check in report.unjudged}
     assert ("db_permission", kind.__name__) in {finding.key for finding in report.findings}
+
+
+def test_data_outside_the_calendar_make_a_check_unknown_and_leave_the_others_be() -> None:
+    ancient = healthy(symbols=all_symbols(newest_bar=datetime(1999, 1, 4, 15, 0, tzinfo=UTC)))
+    report = checks.evaluate(ancient)
+    assert "bars_fresh" in {check.name for check in report.unjudged}
+    assert "services_progress" in {check.name for check in report.judged}
 
 
 def test_checks_use_only_the_codes_that_they_declare() -> None:

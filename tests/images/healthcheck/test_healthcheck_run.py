@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from healthcheck.__main__ import run
+from in_process import last_counts, last_error, run_at
 from market_rows import MINUTE, NOW, entry, features, insert_entries, insert_features, insert_sentiment, sentiment
 from pipeline import catalog
 from pipeline.ledger import Outcome
-from service_run import last_counts, last_error, run_at
 
 SERVICE = "healthcheck"
 SYMBOLS = ("AAPL", "MSFT")
@@ -53,7 +53,7 @@ def insert_runs(connection: Any, now: datetime, *, without: str = "") -> None:
 def make_healthy(connection: Any, now: datetime = NOW) -> None:
     """Bars and features up to the minute before, news classified, feeds read, watchlist ranked, all services run."""
     for symbol in SYMBOLS:
-        insert_bars(connection, symbol, now - 30 * MINUTE, now - MINUTE)
+        insert_bars(connection, symbol, now - 60 * MINUTE, now - MINUTE)
         insert_features(connection, features(symbol, ts=now - MINUTE))
     connection.execute("delete from bars_changed")
     insert_sentiment(connection, sentiment(0.5, published_at=now - 5 * MINUTE))

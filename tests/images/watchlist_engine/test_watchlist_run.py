@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from in_process import last_counts, run_at
 from market_rows import MINUTE, NOW, entry, features, insert_entries, insert_features, insert_sentiment, sentiment
 from pipeline.ledger import Outcome
-from service_run import last_counts, run_at
 from watchlist_engine.__main__ import run
 
 SERVICE = "watchlist_engine"
