@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
-from pipeline import sessions, task
+import numpy as np
+
+from pipeline import ledger, sessions, task
 from pipeline.errors import ConfigInvalid, PipelineError
 from pipeline.ledger import Outcome, Result
 from pipeline.sessions import Session
-from telemetry_ingestor import alpaca, bar_store, fetch, fetch_plan
+from telemetry_ingestor import alpaca, bar_store, fetch, fetch_plan, gap_store, gaps
 from telemetry_ingestor.bar_store import Stored, minute_of, moment
-from telemetry_ingestor.bars import Ints
+from telemetry_ingestor.bars import Bars, Ints
 from telemetry_ingestor.fetch import Fetched
 
 FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
+# Bars that come later than the overlap reaches are found by asking for missing minutes again.
+AGAIN_EVERY = timedelta(minutes=15)
+# A run this much later than the schedule's period took its minutes late.
+PUNCTUAL_WITHIN = timedelta(minutes=1)
 # Late corrections of the last minutes: after the close the service goes on until a run this late got everything.
 SETTLED_AFTER = timedelta(minutes=fetch_plan.OVERLAP_MINUTES)
 
@@ -66,11 +72,23 @@ def _latest_session(now: datetime) -> Session:
 
 
 def _owed(context: task.Context, symbols: tuple[str, ...]) -> Owed:
-    newest = bar_store.newest_minutes(context.connection, symbols, context.now)
-    reach = minute_of(sessions.latest(context.now, fetch_plan.MAX_CATCH_UP_SESSIONS)[0].open)
-    last = minute_of(context.now) - 1
+    now = context.now
+    newest = bar_store.newest_minutes(context.connection, symbols, now)
+    reach = minute_of(sessions.latest(now, fetch_plan.MAX_CATCH_UP_SESSIONS)[0].open)
+    last = minute_of(now) - 1
     first = fetch_plan.starts(newest, reach=reach, last=last)
+    if _asks_again(now):
+        since = sessions.latest(now - AGAIN_EVERY)[-1].open
+        unfilled = gap_store.unfilled(context.connection, symbols, since=since, before=moment(last) - SETTLED_AFTER)
+        turn = minute_of(now) // (AGAIN_EVERY // sessions.MINUTE)
+        first = fetch_plan.ask_again(first, unfilled, turn=turn, bars_from=_bars_from(now))
     return Owed(symbols=symbols, newest=newest, first=first, last=last, reach=reach)
+
+
+def _asks_again(now: datetime) -> bool:
+    """Whether minutes without a bar are asked for once more: every 15 minutes, and when a session settles."""
+    settling = sessions.at(now) is None and now >= sessions.latest(now)[-1].close + SETTLED_AFTER
+    return settling or minute_of(now) % (AGAIN_EVERY // sessions.MINUTE) == 0
 
 
 def _bars_from(now: datetime) -> Callable[[int], int]:
@@ -92,7 +110,80 @@ def _store(context: task.Context, owed: Owed, fetched: Fetched, feed: str) -> tu
     with connection.transaction():
         stored = bar_store.store_bars(connection, owed.symbols, fetched.bars, owed.newest, feed=feed, now=now)
         fresh = bar_store.set_aside(connection, fetched.rejected, feed=feed, now=now)
+        _note_gaps(context, owed, fetched)
     return stored, fresh
+
+
+# ── the gap ledger ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _note_gaps(context: task.Context, owed: Owed, fetched: Fetched) -> None:
+    connection = context.connection
+    seen = _seen(context, owed, fetched)
+    known = gap_store.load(connection, owed.symbols, seen.first, seen.last)
+    grid = _grid(seen, known)
+    stored = gap_store.stored(connection, owed.symbols, gaps.unexplained(known, seen, grid))
+    gap_store.write(connection, owed.symbols, gaps.reconcile(known, gaps.with_present(seen, stored), grid))
+
+
+def _seen(context: task.Context, owed: Owed, fetched: Fetched) -> gaps.Seen:
+    now, period = context.now, context.service.period
+    before = ledger.last_completed(context.connection, context.service.name, now)
+    missed = before is not None and now - before > period + PUNCTUAL_WITHIN
+    return gaps.Seen(
+        first=_examined_from(owed, fetched.bars, now),
+        asked=owed.first,
+        answered_until=fetched.answered_until,
+        last=owed.last,
+        present=gaps.key(fetched.bars.symbol, fetched.bars.minute),
+        refused=_refused(owed, fetched),
+        newest=_newest_minute(owed, fetched),
+        # a minute that ended after the last run began, and a period ago, would have been that run's successor's
+        missed_from=minute_of(before) if before and missed else 0,
+        missed_to=minute_of(now - period) if missed else 0,
+        claim_to=minute_of(now - period - PUNCTUAL_WITHIN) if before else 0,
+        now=bar_store.microseconds(now),
+    )
+
+
+def _examined_from(owed: Owed, came: Bars, now: datetime) -> Ints:
+    """The first minute of each symbol for which a missing bar is noted.
+
+    For a symbol new to the table that is the open of the session of its first bar: before, it may not have existed. For
+    one whose newest bar is out of the catch-up's reach it is the minute after that bar."""
+    new = owed.newest == fetch_plan.NO_BAR
+    calendar = minute_of(datetime.combine(sessions.covered()[0], time(), UTC))
+    known = np.where(owed.newest < owed.reach, np.clip(owed.newest + 1, calendar, owed.first), owed.first)
+    newcomers = np.full(len(owed.symbols), minute_of(_latest_session(now).open), dtype=np.int64)
+    np.minimum.at(newcomers, came.symbol, came.minute)
+    opens = np.array([minute_of(s.open) for s in sessions.between(moment(owed.reach), now)], dtype=np.int64)
+    if len(opens):
+        newcomers = opens[np.maximum(np.searchsorted(opens, newcomers, side="right") - 1, 0)]
+    return np.where(new, np.maximum(newcomers, owed.first), known)
+
+
+def _grid(seen: gaps.Seen, known: gaps.Gaps) -> Ints:
+    first = min(int(seen.first.min()), int(known.first.min(initial=seen.last)))
+    last = max(seen.last, int(known.last.max(initial=0)))
+    starts = [minute_of(s.open) for s in sessions.between(moment(first), moment(last + 1))]
+    ends = [minute_of(s.close) for s in sessions.between(moment(first), moment(last + 1))]
+    spans = [np.arange(max(a, first), min(b, last + 1), dtype=np.int64) for a, b in zip(starts, ends, strict=True)]
+    return np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)
+
+
+def _refused(owed: Owed, fetched: Fetched) -> Ints:
+    positions = {symbol: i for i, symbol in enumerate(owed.symbols)}
+    found = {(positions[row.symbol], minute_of(row.ts)) for row in fetched.rejected if row.symbol in positions}
+    pairs = np.array(sorted(pair for pair in found if pair[1] >= owed.reach), dtype=np.int64).reshape(-1, 2)
+    return gaps.key(pairs[:, 0], pairs[:, 1])
+
+
+def _newest_minute(owed: Owed, fetched: Fetched) -> int:
+    """The newest minute for which any symbol has a bar, NO_BAR where there never was one."""
+    return int(max(owed.newest.max(), fetched.bars.minute.max(initial=fetch_plan.NO_BAR)))
+
+
+# ── what is told of it ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _result(
@@ -145,7 +236,7 @@ def _minutes_since_last_bar(owed: Owed, fetched: Fetched, now: datetime) -> floa
     """Whole session minutes after the newest bar of any symbol; 0 while closed, None where there never was a bar."""
     if sessions.at(now) is None:
         return 0
-    newest = int(max(owed.newest.max(), fetched.bars.minute.max(initial=fetch_plan.NO_BAR)))
+    newest = _newest_minute(owed, fetched)
     return None if newest == fetch_plan.NO_BAR else sessions.minutes_elapsed(moment(newest + 1), now)
 
 

@@ -18,6 +18,7 @@ from telemetry_ingestor.fetch_plan import NO_BAR
 # PostgreSQL's binary COPY: signature, flags, no header extension; a field count of -1 ends it.
 COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_END = b"\xff\xff"
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 POSTGRES_EPOCH_SECONDS = int(POSTGRES_EPOCH.timestamp())
 # Rows handed to the connection at a time: 4 MB or so.
@@ -39,6 +40,11 @@ def moment(minute: int) -> datetime:
 def minute_of(ts: datetime) -> int:
     """The minute since 1970 that holds an instant."""
     return int(ts.timestamp() // 60)
+
+
+def microseconds(ts: datetime) -> int:
+    """An instant as microseconds since 1970."""
+    return (ts - UNIX_EPOCH) // timedelta(microseconds=1)
 
 
 def newest_minutes(connection: Connection, symbols: Sequence[str], now: datetime) -> Ints:

@@ -17,8 +17,8 @@ IMPATIENT = alpaca.Patience(
     backoff_seconds=0.01,
     backoff_most_seconds=0.02,
     connect_seconds=1,
-    answer_seconds=0.5,
-    total_seconds=4,
+    answer_seconds=3,
+    total_seconds=10,
 )
 
 
