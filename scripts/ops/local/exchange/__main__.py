@@ -14,9 +14,9 @@ from threading import Event
 
 import click
 
-from ops.local.exchange import synthetic
 from ops.local.exchange.market import Market, load_csv
 from ops.local.exchange.server import Exchange, describe
+from ops.local.exchange.synthetic import market as synthetic_market
 from pipeline.errors import PipelineError
 
 
@@ -57,7 +57,7 @@ def main(
 
 def _made(symbols: str, day: datetime | None, history: int, seed: int) -> Market:
     wanted: date = day.date() if day else datetime.now(UTC).date()
-    return synthetic.market(symbols.split(","), wanted, seed=seed, history_sessions=history)
+    return synthetic_market(symbols.split(","), wanted, seed=seed, history_sessions=history)
 
 
 if __name__ == "__main__":
