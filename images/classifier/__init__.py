@@ -1,0 +1,1 @@
+"""Labels and scores news, and finds the tickers that it is about."""
