@@ -1,0 +1,70 @@
+"""AWS Backup: what a plan saves, and tags."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from urllib.parse import unquote
+
+from moto.backup.responses import BackupResponse
+from moto.core.exceptions import JsonRESTError
+from moto.core.responses import EmptyResult
+from moto.moto_api._internal import mock_random
+
+from ops.local.aws.patches.tools import kept, method_of
+
+SELECTIONS = "selections"
+
+
+def selections() -> None:
+    """CreateBackupSelection, GetBackupSelection, ListBackupSelections and DeleteBackupSelection, which moto lacks."""
+
+    @method_of(BackupResponse)
+    def create_backup_selection(self: Any) -> str:
+        plan, _ = _plan_and_selection(self.path)
+        made = {"BackupPlanId": plan, "SelectionId": str(mock_random.uuid4()), "CreationDate": time.time()}
+        selection = json.loads(self.body)["BackupSelection"]
+        kept(self.backup_backend, SELECTIONS)[made["SelectionId"]] = {**made, "BackupSelection": selection}
+        return json.dumps(made)
+
+    @method_of(BackupResponse)
+    def get_backup_selection(self: Any) -> str:
+        _, identity = _plan_and_selection(self.path)
+        found = kept(self.backup_backend, SELECTIONS).get(identity or "")
+        if not found:
+            raise JsonRESTError("ResourceNotFoundException", "Cannot find Backup selection")
+        return json.dumps(found)
+
+    @method_of(BackupResponse)
+    def list_backup_selections(self: Any) -> str:
+        plan, _ = _plan_and_selection(self.path)
+        found = [each for each in kept(self.backup_backend, SELECTIONS).values() if each["BackupPlanId"] == plan]
+        rows = [
+            {
+                **{key: each[key] for key in ("BackupPlanId", "SelectionId", "CreationDate")},
+                **{key: each["BackupSelection"][key] for key in ("SelectionName", "IamRoleArn")},
+            }
+            for each in found
+        ]
+        return json.dumps({"BackupSelectionsList": rows})
+
+    @method_of(BackupResponse)
+    def delete_backup_selection(self: Any) -> Any:
+        kept(self.backup_backend, SELECTIONS).pop(_plan_and_selection(self.path)[1] or "", None)
+        return EmptyResult()
+
+
+def tags() -> None:
+    """ListTags at `/tags/{arn}`; moto wants a slash after it, which the Go SDK does not send."""
+
+    @method_of(BackupResponse)
+    def list_tags(self: Any) -> str:
+        arn = unquote(self.path.split("/tags/")[-1].rstrip("/"))
+        return json.dumps({"Tags": self.backup_backend.list_tags(resource_arn=arn)})
+
+
+def _plan_and_selection(path: str) -> tuple[str, str | None]:
+    """Of `/backup/plans/{plan}/selections/{selection}`."""
+    parts = path.split("/plans/")[-1].strip("/").split("/")
+    return parts[0], parts[2] if len(parts) > 2 else None

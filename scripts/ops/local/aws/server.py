@@ -1,0 +1,140 @@
+"""The emulator's process: moto over our patches and a restored state, on a socket that its parent opened."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from ops.local.aws import patches, snapshot
+
+CONTROL = "/local-aws/"  # our own pages, beside AWS's
+QUIET_SECONDS = 20  # how long a save waits for calls under way
+
+
+class Traffic:
+    """How many calls are under way; `paused` waits for them and holds new ones back."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.condition = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self.condition:
+            self.calls += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.condition:
+            self.calls -= 1
+            self.condition.notify_all()
+
+    def paused(self, action: Callable[[], Any]) -> Any:
+        """Runs `action` while no call is under way. Raises TimeoutError where they do not end."""
+        with self.condition:
+            if not self.condition.wait_for(lambda: self.calls == 0, QUIET_SECONDS):
+                raise TimeoutError(f"{self.calls} calls still under way after {QUIET_SECONDS} s; try again")
+            return action()
+
+
+class Application:
+    """moto's dispatcher, and in front of it our own pages: `status` and `save`."""
+
+    def __init__(self, snapshot_path: Path, restored: str) -> None:
+        self.moto = DomainDispatcherApplication(create_backend_app)
+        self.snapshot_path = snapshot_path
+        self.restored = restored
+        self.traffic = Traffic()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(CONTROL):
+            return self.control(path.removeprefix(CONTROL), start_response)
+        with self.traffic:
+            return list(self.moto(environ, start_response))
+
+    def control(self, page: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        status, answer = "200 OK", {}
+        if page == "status":
+            answer = {"pid": os.getpid(), "restored": self.restored}
+        elif page == "save":
+            status, answer = self.save()
+        else:
+            status, answer = "404 Not Found", {"error": f"no page {page!r}"}
+        start_response(status, [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    def save(self) -> tuple[str, dict[str, Any]]:
+        began = time.monotonic()
+        try:
+            header = self.traffic.paused(lambda: snapshot.save(self.snapshot_path, datetime.now(UTC)))
+        except (OSError, TypeError, TimeoutError) as error:  # TypeError: what a pickle cannot hold
+            return "500 Internal Server Error", {"error": f"{type(error).__name__}: {error}"}
+        return "200 OK", {"bytes": header.bytes, "seconds": round(time.monotonic() - began, 3)}
+
+
+class Handler(MotoRequestHandler):
+    """Without a log line per call, and without the 40 ms that a small answer else waits for its acknowledgement."""
+
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+def restore(path: Path) -> str:
+    """Loads the snapshot where there is one that fits; returns what was done, for people."""
+    if not path.exists():
+        return f"empty: there is no snapshot {path.name}"
+    try:
+        header = snapshot.load(path)
+    except snapshot.SnapshotUnusable as error:
+        return f"empty: {path.name} was left aside: {error}"
+    return f"restored the state of {header.saved_at}"
+
+
+def die_with(pipe: int) -> None:
+    """Ends this process when the other end of `pipe` closes, whatever ended its owner, SIGKILL included."""
+
+    def watch() -> None:
+        os.read(pipe, 1)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--socket", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument("--snapshot", type=Path, required=True)
+    parser.add_argument("--fresh", action="store_true", help="start empty")
+    parser.add_argument("--guard", type=int, help="file descriptor of a pipe; its end is ours")
+    parser.add_argument("--plain", action="store_true", help="moto as it is, without our patches (for their tests)")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the shell is for the command, not for us
+    if options.guard is not None:
+        die_with(options.guard)
+    if not options.plain:
+        patches.apply()
+    application = Application(options.snapshot, "empty: asked to" if options.fresh else restore(options.snapshot))
+    server = make_server(
+        "127.0.0.1", 0, application, threaded=True, request_handler=Handler, fd=options.socket
+    )
+    print(f"pid {os.getpid()}, {application.restored}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
