@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -40,9 +41,9 @@ def market(bars: dict[str, Iterable[datetime]], *, seed: int = 1) -> Market:
     times = [(i, int(ts.timestamp())) for i, symbol in enumerate(symbols) for ts in bars[symbol]]
     owner = np.array([i for i, _ in times], dtype=np.int64)
     ts = np.array([t for _, t in times], dtype=np.int64)
-    middle = np.round(100 + owner + np.sin(ts / 6000), 2)
-    prices = (middle, middle + 0.5, middle - 0.5, middle + 0.1)
-    return Market.of_columns(symbols, owner, ts, prices, 1000 + ts % 977)
+    middle = np.asarray(np.round(100 + owner + np.sin(ts / 6000), 2), dtype=np.float64)
+    prices = [np.asarray(middle + step, dtype=np.float64) for step in (0.0, 0.5, -0.5, 0.1)]
+    return Market.of_columns(symbols, owner, ts, prices, np.asarray(1000 + ts % 977, dtype=np.float64))
 
 
 def session_market(symbols: Sequence[str] = SYMBOLS, days: Sequence[date] = (DAY,)) -> Market:
@@ -90,11 +91,21 @@ class World:
     def ingest(self, now: datetime, **more: str) -> dict[str, Any]:
         """One run; its row of task_runs."""
         self.exchange.set_now(now)
+        self._wait_until_alone()
         environment = self.environment(now, **more)
         outcome = task.run_once(run, SERVICE, environment)
         row = self.run_record(environment["EXECUTION_ID"])
         assert row["outcome"] == outcome
         return row
+
+    def _wait_until_alone(self) -> None:
+        """PostgreSQL frees an ended run's lock a moment after its connection is closed; runs are a minute apart."""
+        while self.rows("select 1 from pg_stat_activity where application_name = %s and datname = %s", *self._service):
+            time.sleep(0.001)
+
+    @property
+    def _service(self) -> tuple[str, str]:
+        return SERVICE, self.database.name
 
     def run_record(self, execution_id: str) -> dict[str, Any]:
         found = self.rows(

@@ -154,12 +154,14 @@ def _examined_from(owed: Owed, came: Bars, now: datetime) -> Ints:
     new = owed.newest == fetch_plan.NO_BAR
     calendar = minute_of(datetime.combine(sessions.covered()[0], time(), UTC))
     known = np.where(owed.newest < owed.reach, np.clip(owed.newest + 1, calendar, owed.first), owed.first)
-    newcomers = np.full(len(owed.symbols), minute_of(_latest_session(now).open), dtype=np.int64)
-    np.minimum.at(newcomers, came.symbol, came.minute)
-    opens = np.array([minute_of(s.open) for s in sessions.between(moment(owed.reach), now)], dtype=np.int64)
-    if len(opens):
-        newcomers = opens[np.maximum(np.searchsorted(opens, newcomers, side="right") - 1, 0)]
-    return np.where(new, np.maximum(newcomers, owed.first), known)
+    within = sessions.latest(now, fetch_plan.MAX_CATCH_UP_SESSIONS)
+    opens = np.array([minute_of(session.open) for session in within], dtype=np.int64)
+    closes = np.array([minute_of(session.close) for session in within], dtype=np.int64)
+    first_bars = np.full(len(owed.symbols), opens[-1], dtype=np.int64)
+    np.minimum.at(first_bars, came.symbol, came.minute)
+    # an early bar belongs to the session that follows it
+    session = np.minimum(np.searchsorted(closes, first_bars, side="right"), len(opens) - 1)
+    return np.where(new, np.maximum(opens[session], owed.first), known)
 
 
 def _grid(seen: gaps.Seen, known: gaps.Gaps) -> Ints:

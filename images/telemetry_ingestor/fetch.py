@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Thread
 
 import numpy as np
 
@@ -53,15 +54,26 @@ def fetch(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) -> 
 
 
 def _at_once(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) -> list[Answer]:
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
-    try:
-        return list(pool.map(lambda ask: _answer(client, ask, positions), asks))
-    except BaseException:
-        # a stopped run does not wait for answers that nobody will read
-        client.close()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    """Daemon threads, unlike an executor's, do not keep a stopped run from ending while a provider hangs."""
+    answers: dict[int, Answer] = {}
+    waiting = deque(enumerate(asks))
+
+    def work() -> None:
+        while waiting:
+            try:
+                number, ask = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            answers[number] = _answer(client, ask, positions)
+
+    threads = [Thread(target=work, name=f"fetch-{i}", daemon=True) for i in range(min(THREADS, len(asks)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(answers) < len(asks):
+        raise RuntimeError(f"{len(asks) - len(answers)} of {len(asks)} requests ended without an answer or an error")
+    return [answers[number] for number in range(len(asks))]
 
 
 def _answer(client: Client, ask: Ask, positions: Mapping[str, int]) -> Answer:

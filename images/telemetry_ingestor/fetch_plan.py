@@ -79,8 +79,9 @@ def plan(symbols: Sequence[str], first: Ints, *, last: int, bars_from: Callable[
 
 def _split(names: Sequence[str], bars_each: int) -> list[tuple[str, ...]]:
     """Parts of similar size: short enough for an address, and several where there is more than one page to come."""
-    by_bytes = ceil(sum(len(name) + 1 for name in names) / SYMBOLS_BYTES)
+    ends = np.cumsum([len(name) + 1 for name in names])
+    by_bytes = ceil(int(ends[-1]) / SYMBOLS_BYTES)
     by_pages = min(ceil(len(names) * bars_each / PAGE_BARS), MOST_SPLITS, len(names))
     count = max(by_bytes, by_pages, 1)
-    bounds = [len(names) * i // count for i in range(count + 1)]
-    return [tuple(names[a:b]) for a, b in pairwise(bounds)]
+    bounds = np.searchsorted(ends, np.arange(count + 1) * int(ends[-1]) / count, side="right").tolist()
+    return [tuple(names[a:b]) for a, b in pairwise(bounds) if a < b]

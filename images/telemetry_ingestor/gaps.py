@@ -120,7 +120,7 @@ def reconcile(ledger: Gaps, seen: Seen, grid: Ints) -> Changes:
     if not changed.any():
         nothing = ledger[np.zeros(len(ledger), dtype=bool)]
         return Changes(delete=nothing, write=nothing)
-    return _rewritten(ours, keys, after, np.unique(keys[changed] >> 32))
+    return _rewritten(ours, keys, after, np.unique(keys[changed] >> 32), seen.now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,10 +229,10 @@ def _judge(keys: Ints, before: _States, seen: Seen, expected: Ints) -> _States:
 # ── rows again ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _rewritten(ledger: Gaps, keys: Ints, states: _States, symbols: Ints) -> Changes:
+def _rewritten(ledger: Gaps, keys: Ints, states: _States, symbols: Ints, now: int) -> Changes:
     """The ledger of these symbols written anew, reduced to the rows that differ."""
     mine = _in(keys >> 32, symbols) & (states.kind != NONE)
-    new = _merged(keys[mine], _States(**{name: column[mine] for name, column in vars(states).items()}))
+    new = _merged(keys[mine], _States(**{name: column[mine] for name, column in vars(states).items()}), now)
     old = ledger[_in(ledger.symbol, symbols)]
     old_keys, new_keys = key(old.symbol, old.first), key(new.symbol, new.first)
     same = _in(new_keys, old_keys)
@@ -242,12 +242,14 @@ def _rewritten(ledger: Gaps, keys: Ints, states: _States, symbols: Ints) -> Chan
     return Changes(delete=old[~_in(old_keys, new_keys)], write=new[~same])
 
 
-def _merged(keys: Ints, states: _States) -> Gaps:
-    """Adjacent minutes with one class and one backfilled time as one row, detected when its first minute was."""
+def _merged(keys: Ints, states: _States, now: int) -> Gaps:
+    """Adjacent minutes with one class and one backfilled time as one row, detected when the first of them was.
+
+    What was noted after `now` keeps rows of its own: merged, it would look as if it had been known by then."""
     starts = np.ones(len(keys), dtype=bool)
-    starts[1:] = (
-        (np.diff(keys) != 1) | (np.diff(states.kind) != 0) | (np.diff(states.backfilled) != 0)
-    )  # the key of the next symbol, or of the next session, is further off than 1
+    starts[1:] = (np.diff(states.kind) != 0) | (np.diff(states.backfilled) != 0)
+    starts[1:] |= np.diff(states.detected > now)
+    starts[1:] |= np.diff(keys) != 1  # the key of the next symbol, or of the next session, is further off than 1
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(keys)) - 1
     symbol, minute = unkey(keys)
