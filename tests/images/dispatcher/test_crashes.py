@@ -77,7 +77,8 @@ def run_until_killed(world: World, exchange: Exchange, fuse: Fuse, mode: str, mo
         fuse.burn(True)
         return found
 
-    connection = Mortal.connect(world.database.url, autocommit=True, options=f"-c role={ROLE} -c timezone=UTC")
+    options = f"-c role={ROLE} -c timezone=UTC"
+    connection = Mortal.connect(world.database.url, autocommit=True, options=options, application_name=ROLE)
     connection.fuse = fuse
     with monkeypatch.context() as patch:
         patch.setattr(Desk, "ask", mortal)
@@ -87,6 +88,7 @@ def run_until_killed(world: World, exchange: Exchange, fuse: Fuse, mode: str, mo
             return False
         finally:
             connection.close()
+            wait_for("the server to let go of its locks", lambda: gone(world))
     return True
 
 
@@ -116,7 +118,7 @@ def test_a_death_at_any_statement_or_request_leaves_each_signal_dispatched_once(
 # ── kill -9 of a real process ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def environment(exchange: Exchange, mode: str) -> dict[str, str]:
+def environment(exchange: Exchange, mode: str) -> dict[str, Any]:
     return {
         "DISPATCH_LIMITS": json.dumps({**LIMITS, "mode": mode}),
         "ALPACA_KEY_ID": exchange.key_id,
@@ -251,3 +253,65 @@ def test_a_simulated_run_never_loads_the_brokers_library(world: World, exchange:
 def test_the_lease_outlives_the_run() -> None:
     longest = catalog.load()[SERVICE].deadline_seconds + task.GRACE_SECONDS
     assert timedelta(seconds=longest) <= queue.LEASE
+
+
+# ── several real processes at once ───────────────────────────────────────────────────────────────────────────────────
+
+WITHOUT_THE_HARNESS_LOCK = """
+import os, sys
+from dispatcher import __main__ as service, gates
+from dispatcher.paper import Desk
+from pipeline import catalog, clock, settings, store
+values = settings.read(os.environ, catalog.load()["dispatcher"])
+now = clock.parse(os.environ["VIRTUAL_NOW"])
+with store.connect(os.environ["DATABASE_URL"], role="dispatcher") as connection:
+    with Desk(values=values, environment=os.environ) as desk:
+        service.work(connection, gates.limits(values), desk, now, os.environ["EXECUTION_ID"])
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_three_processes_released_in_the_same_moment_dispatch_each_signal_once(
+    world: World, exchange: Exchange, mode: str
+) -> None:
+    for symbol in ("AAPL", "MSFT", "TSLA"):
+        world.tradable(symbol)
+        for age in range(4):
+            world.signal(symbol, created_at=NOW - timedelta(seconds=age))
+    waiting = b"select count(*) = 3 from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'"
+    with locked(world, LOCKS["before its first write"]):
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", WITHOUT_THE_HARNESS_LOCK],
+                env=service_environment(SERVICE, world.database, now=NOW.isoformat(), **environment(exchange, mode)),
+            )
+            for _ in range(3)
+        ]
+        wait_for("all three", lambda: world.admin.execute(waiting, (ROLE,)).fetchone() == (True,))
+    assert [process.wait(30) for process in processes] == [0, 0, 0]
+    made = "EXECUTED" if mode == "ALPACA_PAPER" else "SIMULATED"
+    assert sorted(row["symbol"] for row in world.dispatches() if row["state"] == made) == ["AAPL", "MSFT", "TSLA"]
+    assert sorted(world.states()) == sorted([made] * 3 + ["SKIPPED"] * 9)
+    assert len(exchange.broker().orders) == (3 if mode == "ALPACA_PAPER" else 0)
+
+
+def test_under_the_harness_a_second_process_stands_back_and_a_redelivery_does_nothing(
+    world: World, exchange: Exchange
+) -> None:
+    world.tradable()
+    world.signal()
+    given = environment(exchange, "SIMULATED") | {"EXECUTION_ID": "one"}
+    with locked(world, LOCKS["before its first write"]):
+        first = subprocess.Popen(
+            [sys.executable, "-m", SERVICE],
+            env=service_environment(SERVICE, world.database, now=NOW.isoformat(), **given),
+            stdout=subprocess.DEVNULL,
+        )
+        wait_for("the first", lambda: waits_for_lock(world))
+        second = run_service(SERVICE, world.database, now=NOW.isoformat(), **given | {"EXECUTION_ID": "two"})
+    assert (first.wait(30), second.exit_code) == (0, 0)
+    assert second.record and second.record.outcome == "SKIPPED"
+    before = world.dispatches()
+    again = run_service(SERVICE, world.database, now=(NOW + MINUTE).isoformat(), **given)
+    assert again.exit_code == 0
+    assert (world.states(), world.dispatches()) == (["SIMULATED"], before)

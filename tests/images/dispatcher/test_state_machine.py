@@ -149,7 +149,7 @@ class Dispatching(RuleBasedStateMachine):
 def test_no_sequence_of_the_services_statements_reaches_an_illegal_state(world: World) -> None:
     reached: set[tuple[str, bool]] = set()
     run_state_machine_as_test(
-        lambda: Dispatching(world, reached),
+        lambda: Dispatching(world, reached),  # type: ignore[arg-type] # a factory will do
         settings=settings(
             max_examples=100,
             stateful_step_count=40,

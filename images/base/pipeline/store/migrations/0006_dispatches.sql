@@ -53,7 +53,7 @@ create table dispatches (
 );
 create index dispatches_open on dispatches (state) where state in ('PENDING', 'CLAIMED');
 create index dispatches_positions on dispatches (signal_id) where state in ('SIMULATED', 'EXECUTED') and exit_at is null;
-create index dispatches_by_decision on dispatches (decided_at);
+create index dispatches_traded on dispatches (decided_at) where state in ('SIMULATED', 'EXECUTED');
 
 create function enforce_dispatch_state() returns trigger language plpgsql as $$
 declare
