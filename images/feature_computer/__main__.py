@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from psycopg import IsolationLevel
 from psycopg.types.json import Json
 
-from feature_computer import features, history
-from feature_computer.features import BarFrame, FeatureFrame, Ints
+from feature_computer import encode, features, history
+from feature_computer.features import HISTORY_BARS, BarFrame, FeatureFrame, Ints
 from feature_computer.history import TOUCHED_BARS, Change, History
 from pipeline import sessions, task
 from pipeline.store import Connection, sql
 
 MINUTE = timedelta(minutes=1)
-# A chunk of symbols at a time bounds the memory of a catch-up: 500 symbols × 7 sessions are 11 MB an array.
-SYMBOLS_AT_ONCE = 500
-# and a chunk of rows at a time that of an insert.
-ROWS_AT_ONCE = 20_000
+# A part of the symbols at a time bounds the memory of a catch-up: 1,000 symbols × 7 sessions are 22 MB an array.
+SYMBOLS_AT_ONCE = 1_000
+# No new part is begun after this share of the deadline; the next run goes on.
+TIME_SHARE = 0.5
 
 
 def run(context: task.Context) -> task.Result:
-    """Computes every feature touched by bars that came, changed or went since the last run that finished."""
+    """Computes every feature touched by bars that came, changed or went since the last run that finished.
+
+    A part of the symbols at a time, each part its own transaction, so that a backlog too long for one run shrinks with
+    every run instead of being started over and over."""
     connection = context.connection
     horizon = context.now - MINUTE  # the newest minute that is over
-    # One snapshot: bars that are stored while this runs leave their note for the next run.
+    # One snapshot a part: bars that are stored while this runs leave their note for the next run.
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    with connection.transaction():
-        taken, changes = _take_changes(connection, horizon)
-        computed = stored = 0
-        for part in _parts(changes):
-            more_computed, more_stored = _compute(connection, part, horizon, context.now)
-            computed += more_computed
-            stored += more_stored
-        for settle in ("drop_changes", "shorten_changes"):
-            connection.execute(sql(f"feature_computer/{settle}"), {"ids": taken, "horizon": horizon})
-    if not changes:
+    started = time.monotonic()
+    waiting = [row[0] for row in connection.execute(sql("feature_computer/changed_symbols"), {"horizon": horizon})]
+    computed = stored = done = 0
+    for part in _parts(waiting):
+        if time.monotonic() - started > TIME_SHARE * context.service.deadline_seconds:
+            break
+        more_computed, more_stored = _compute_part(connection, part, horizon, context.now)
+        computed, stored, done = computed + more_computed, stored + more_stored, done + len(part)
+    if not waiting:
         return _nothing_due(context)
     return task.Result(
         outcome=task.Outcome.OK,
         rows_in=computed,
         rows_out=computed,
-        counts={"symbols": len(changes), "stored": stored},
-        metrics={"FeaturesStored": stored},
+        counts={"symbols": done, "symbols_left": len(waiting) - done, "stored": stored},
+        metrics={"FeaturesStored": stored, "SymbolsLeft": len(waiting) - done},
     )
+
+
+def _compute_part(connection: Connection, symbols: Sequence[str], horizon: datetime, now: datetime) -> tuple[int, int]:
+    """Features computed and features stored for these symbols; the notes that asked for them end with it."""
+    with connection.transaction():
+        taken, changes = _take_changes(connection, symbols, horizon)
+        counts = _compute(connection, changes, horizon, now) if changes else (0, 0)
+        for settle in ("drop_changes", "shorten_changes"):
+            connection.execute(sql(f"feature_computer/{settle}"), {"ids": taken, "horizon": horizon})
+    return counts
 
 
 def _nothing_due(context: task.Context) -> task.Result:
@@ -58,16 +71,16 @@ def _nothing_due(context: task.Context) -> task.Result:
     )
 
 
-def _take_changes(connection: Connection, horizon: datetime) -> tuple[list[int], list[Change]]:
+def _take_changes(connection: Connection, symbols: Sequence[str], horizon: datetime) -> tuple[list[int], list[Change]]:
     """The notes' ids, and one change a symbol that spans them, sorted by symbol."""
-    rows = connection.execute(sql("feature_computer/changes"), {"horizon": horizon}).fetchall()
+    rows = connection.execute(sql("feature_computer/changes"), {"symbols": symbols, "horizon": horizon}).fetchall()
     ids = [i for row in rows for i in row[3]]
     return ids, [Change(symbol=symbol, first_ts=first, last_ts=last) for symbol, first, last, _ in rows]
 
 
-def _parts(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    for start in range(0, len(changes), SYMBOLS_AT_ONCE):
-        yield changes[start : start + SYMBOLS_AT_ONCE]
+def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
+        yield symbols[start : start + SYMBOLS_AT_ONCE]
 
 
 def _compute(connection: Connection, changes: Sequence[Change], horizon: datetime, now: datetime) -> tuple[int, int]:
@@ -144,44 +157,29 @@ def _store(
     changes: Sequence[Change],
     now: datetime,
 ) -> int:
-    stored = 0
-    for start in range(0, len(row), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
-        stored += _store_part(connection, computed, row[part], symbol[part], session[part], changes, now)
+    """Stores the cells (row[i], symbol[i]); returns how many were new or differed."""
+    reason, nulls = _reasons(computed, row, symbol)
+    connection.execute(sql("feature_computer/create_incoming"))
+    with connection.cursor() as cursor, cursor.copy(sql("feature_computer/copy_incoming")) as copy:
+        copy.write(encode.rows(computed, row, symbol, session, reason))
+    parameters = {"symbols": [change.symbol for change in changes], "nulls": nulls, "now": now}
+    stored = connection.execute(sql("feature_computer/store"), parameters).rowcount
+    connection.execute(sql("feature_computer/drop_incoming"))
     return stored
 
 
-def _store_part(
-    connection: Connection,
-    computed: FeatureFrame,
-    row: Ints,
-    symbol: Ints,
-    session: Ints,
-    changes: Sequence[Change],
-    now: datetime,
-) -> int:
-    columns = list(zip(*computed.records(row, symbol), strict=True))
-    nulls = _reasons(computed, row, symbol)
-    parameters: dict[str, Any] = {name: list(column) for name, column in zip(features.COLUMNS, columns, strict=True)}
-    parameters |= {
-        "symbol": [changes[i].symbol for i in symbol.tolist()],
-        "ts": [datetime.fromtimestamp(t, UTC) for t in computed.ts[row, symbol].tolist()],
-        "session": [date.fromordinal(_ORDINAL_1970 + day) for day in session.tolist()],
-        "nulls": nulls,
-        "now": now,
-    }
-    return connection.execute(sql("feature_computer/store"), parameters).rowcount
+def _reasons(computed: FeatureFrame, row: Ints, symbol: Ints) -> tuple[Ints, list[Json]]:
+    """The different sets of reasons why features are null, and each cell's place among them (−1: nothing is null).
 
-
-_ORDINAL_1970 = date(1970, 1, 1).toordinal()
-
-
-def _reasons(computed: FeatureFrame, row: Ints, symbol: Ints) -> list[Json | None]:
-    has_null = np.isnan(computed.values[:, row, symbol]).sum(axis=0)
-    return [
-        Json(computed.reasons(r, s)) if null else None
-        for r, s, null in zip(row.tolist(), symbol.tolist(), has_null.tolist(), strict=True)
-    ]
+    What is null, and of how many bars, decides the reasons: a market's cells share a few dozen sets."""
+    null = np.isnan(computed.values[:, row, symbol])
+    pattern = np.left_shift(1, np.arange(len(null))) @ null * (HISTORY_BARS + 1) + computed.bars_used[row, symbol]
+    some = np.flatnonzero(null.sum(axis=0))
+    _, example, place = np.unique(pattern[some], return_index=True, return_inverse=True)
+    places = np.full(len(row), -1, np.int64)
+    places[some] = place
+    cells = some[example].tolist()
+    return places, [Json(computed.reasons(int(row[i]), int(symbol[i]))) for i in cells]
 
 
 if __name__ == "__main__":

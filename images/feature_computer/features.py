@@ -180,7 +180,7 @@ def _reason(name: str, cell: Mapping[str, float], bars: int) -> str:
     if name in ("recent_vol", "baseline_vol"):
         return f"needs 2 returns within {BARS_NEEDED[name]} bars, has fewer (a session's first bar has none)"
     if name == "vol_ratio" and cell["baseline_vol"] < FLAT_VOLATILITY:
-        return f"flat prices: baseline_vol {cell['baseline_vol']:.1e} is below {FLAT_VOLATILITY:.0e}"
+        return f"flat prices: baseline_vol is below {FLAT_VOLATILITY:.0e}"
     if name == "vol_ratio":
         return _reason("recent_vol" if np.isnan(cell["recent_vol"]) else "baseline_vol", cell, bars)
     if name == "bollinger_b":

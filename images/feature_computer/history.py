@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 
 from feature_computer.features import HISTORY_BARS, Floats, Ints
 from pipeline import sessions
@@ -20,23 +23,8 @@ TOUCHED_BARS = HISTORY_BARS - 1
 READ_BACK_ROWS = 480
 POSTGRES_EPOCH = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 
-_HEADER_BYTES, _TRAILER_BYTES = 19, 2
-# A binary COPY row: field count, then each field's length and big-endian value.
-_ROW = np.dtype(
-    [("fields", ">i2")]
-    + [
-        field
-        for name, kind in (
-            ("symbol", ">i8"),
-            ("ts", ">i8"),
-            ("high", ">f8"),
-            ("low", ">f8"),
-            ("close", ">f8"),
-            ("volume", ">i8"),
-        )
-        for field in ((f"{name}_length", ">i4"), (name, kind))
-    ]
-)
+_NAMES = ("symbol", "ts", "high", "low", "close", "volume")
+_ROW = np.dtype([(name, "i8" if name in ("symbol", "ts") else "f8") for name in _NAMES])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,20 +79,36 @@ def _read(connection: Connection, changes: Sequence[Change], horizon: datetime, 
         "back": limit,
         "ahead": limit,
     }
-    with connection.cursor() as cursor, cursor.copy(sql("feature_computer/bars_around"), parameters) as copy:
-        data = b"".join(bytes(block) for block in copy)
-    raw = np.frombuffer(
-        data, dtype=_ROW, count=(len(data) - _HEADER_BYTES - _TRAILER_BYTES) // _ROW.itemsize, offset=_HEADER_BYTES
-    )
-    rows = np.empty(len(raw), dtype=[(n, "i8" if n in ("symbol", "ts") else "f8") for n in _NAMES])
-    for name in _NAMES:
-        rows[name] = raw[name]
-    rows["symbol"] -= 1  # ordinality counts from 1
+    with connection.cursor(binary=True) as cursor:
+        for oid in _ARRAY_KINDS:
+            cursor.adapters.register_loader(oid, _RawArray)
+        found = cursor.execute(sql("feature_computer/bars_around"), parameters).fetchall()
+    rows = np.empty(sum(len(columns[0]) for _, *columns in found), dtype=_ROW)
+    at = 0
+    for place, *columns in found:
+        part = rows[at : at + len(columns[0])]
+        part["symbol"] = place - 1  # ordinality counts from 1
+        for name, column in zip(_NAMES[1:], columns, strict=True):
+            part[name] = column
+        at += len(part)
     rows["ts"] = rows["ts"] // 1_000_000 + POSTGRES_EPOCH
     return rows[np.lexsort((rows["ts"], rows["symbol"]))]
 
 
-_NAMES = ("symbol", "ts", "high", "low", "close", "volume")
+# Array types by their OID in PostgreSQL, and the numpy type of their eight-byte elements.
+_ARRAY_KINDS = {1022: ">f8", 1185: ">i8"}  # float8[], timestamptz[] (microseconds since 2000)
+_ARRAY_HEADER_BYTES = 20
+
+
+class _RawArray(Loader):
+    """A binary array without nulls as a numpy array, without making a Python object of every element."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> NDArray[np.generic]:
+        element = np.dtype([("length", ">i4"), ("value", _ARRAY_KINDS[self.oid])])
+        values: NDArray[np.generic] = np.frombuffer(bytes(data), dtype=element, offset=_ARRAY_HEADER_BYTES)["value"]
+        return values
 
 
 def _in_session(rows: NDArray[np.void]) -> History:

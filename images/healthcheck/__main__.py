@@ -89,4 +89,5 @@ def _result(report: Report, change: Change, metrics: dict[str, float | None]) ->
 
 
 if __name__ == "__main__":
-    task.main(run, __package__)
+    # a schema that differs is what it is there to find
+    task.main(run, __package__, require_schema=False)

@@ -82,6 +82,7 @@ class Replay:
         self.catalog = services or catalog.load()
         self.id = secrets.token_hex(4)
         self.tally = Tally()
+        self.last_run: Run | None = None
         self._pending_kills = list(plan.kills)
         self._owing: set[str] = set()
         self._arn_prefix = f"arn:aws:scheduler:{self.catalog.region}:{ACCOUNT}:schedule"
@@ -160,6 +161,7 @@ class Replay:
 
     def _account(self, service: Service, at: datetime, run: Run) -> None:
         code = run.wait(timeout=RUN_TIMEOUT_SECONDS)
+        self.last_run = run
         self.tally.fired += 1
         self.tally.peak_rss_mb = max(self.tally.peak_rss_mb, run.peak_rss_mb or 0.0)
         if code not in (0, 3):
@@ -289,7 +291,7 @@ def parse_speed(text: str) -> float | None:
     help="Bars: timestamp,symbol,open,high,low,close,volume.",
 )
 @click.option(
-    "--synthetic", metavar="SYMBOLS", help="Instead of --bars: a made-up market for these symbols (AAPL,MSFT)."
+    "--synthetic", metavar="SYMBOLS", help="Instead of --bars: a made-up market for these symbols, comma-separated."
 )
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="The session of the made-up market.")
 @click.option(

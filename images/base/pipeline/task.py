@@ -52,12 +52,14 @@ class Context:
 Job = Callable[[Context], Result]
 
 
-def main(job: Job, service_name: str) -> NoReturn:
-    """Runs the job of a service (`__package__`) once in this process and exits with its outcome's code."""
-    sys.exit(run_once(job, service_name, os.environ).exit_code)
+def main(job: Job, service_name: str, *, require_schema: bool = True) -> NoReturn:
+    """Runs the job of a service (`__package__`) once in this process and exits with its outcome's code.
+
+    A run refuses to start on a database whose schema differs, unless it is there to find that out."""
+    sys.exit(run_once(job, service_name, os.environ, require_schema=require_schema).exit_code)
 
 
-def run_once(job: Job, service_name: str, environment: Mapping[str, str]) -> Outcome:
+def run_once(job: Job, service_name: str, environment: Mapping[str, str], *, require_schema: bool = True) -> Outcome:
     """One run from environment to outcome; never raises."""
     execution_id = environment.get("EXECUTION_ID") or str(uuid.uuid4())
     log = Log(service_name, execution_id, clock=clock.wall)
@@ -68,7 +70,7 @@ def run_once(job: Job, service_name: str, environment: Mapping[str, str]) -> Out
             now_of = clock.from_environment(environment)
             run = _identify(service, environment, execution_id, now_of())
             log = Log(service_name, execution_id, clock=now_of)
-            result = _with_connection(job, service, run, environment, log)
+            result = _with_connection(job, service, run, environment, log, require_schema)
     except BaseException as error:  # noqa: BLE001 (the harness alone may: a run's end is always told)
         result = _failure(error, log)
     log.info(
@@ -96,14 +98,17 @@ def _identify(service: Service, environment: Mapping[str, str], execution_id: st
     )
 
 
-def _with_connection(job: Job, service: Service, run: Run, environment: Mapping[str, str], log: Log) -> Result:
+def _with_connection(
+    job: Job, service: Service, run: Run, environment: Mapping[str, str], log: Log, require_schema: bool
+) -> Result:
     url = environment.get("DATABASE_URL")
     if not url:
         raise ConfigInvalid("missing: DATABASE_URL (postgresql://user@host:port/name)")
     with store.connect(url, role=service.name) as connection:
         if not _lock(connection, service.name):
             return _stand_back(connection, run, log)
-        migrations.require_current(connection)
+        if require_schema:
+            migrations.require_current(connection)
         if not ledger.begin(connection, run):
             log.info("this execution has completed before; nothing is done twice")
             return Result(outcome=Outcome.SKIPPED, counts={"duplicate_delivery": 1})

@@ -163,7 +163,7 @@ def test_a_price_that_stands_still_for_a_whole_window_has_the_rsi_that_ta_gives_
     assert features["macd_hist"][-1, 0] == 0.0
     assert np.isnan(features["bollinger_b"][-1, 0])
     assert features.reasons(-1, 0) == {
-        "vol_ratio": "flat prices: baseline_vol 0.0e+00 is below 1e-06",
+        "vol_ratio": "flat prices: baseline_vol is below 1e-06",
         "bollinger_b": "flat prices: the bands have no width",
     }
 

@@ -97,7 +97,7 @@ def test_one_broken_feed_degrades_the_run_and_the_others_are_stored(database: An
 def test_no_readable_feed_at_all_is_a_failure(database: Any, server: FeedServer) -> None:
     server.fault("*", "html")
     for failures in (1, 2):
-        run = ingest(database, server.url())
+        run = ingest(database, server.url(), now=NOW + failures * timedelta(minutes=5))
         assert outcome(run) == ("FAILED", 1, 0, 0)
         assert run.record is not None
         assert run.record.error_code == "feed_broken"

@@ -17,6 +17,7 @@ create table feed_state (
     etag text,
     last_modified text,
     last_ok_at timestamptz,
+    checked_at timestamptz not null,
     last_error text,
     consecutive_failures integer not null default 0
 );

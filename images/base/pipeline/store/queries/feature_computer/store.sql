@@ -5,17 +5,15 @@ insert into features (
     volume_surge, gap_minutes, bars_used, window_start, nulls, computed_at
 )
 select
-    u.*, %(now)s
-from unnest(
-    %(symbol)s::text[], %(ts)s::timestamptz[], %(session)s::date[], %(sma20)s::double precision[],
-    %(sma50)s::double precision[], %(distance_sma20)s::double precision[], %(distance_sma50)s::double
-    precision[], %(recent_vol)s::double precision[], %(baseline_vol)s::double precision[], %(vol_ratio)s::double
-    precision[], %(trend_state)s::smallint[], %(rsi14)s::double precision[], %(atr14)s::double precision[],
-    %(bollinger_b)s::double precision[], %(macd_hist)s::double precision[], %(vwap_distance)s::double
-    precision[], %(volume)s::double precision[], %(volume_avg_20)s::double precision[], %(volume_ratio)s::double
-    precision[], %(volume_surge)s::boolean[], %(gap_minutes)s::integer[], %(bars_used)s::integer[],
-    %(window_start)s::timestamptz[], %(nulls)s::jsonb[]
-) as u
+    s.symbol, f.ts, f.session, nullif(f.sma20, 'NaN'), nullif(f.sma50, 'NaN'), nullif(f.distance_sma20, 'NaN'),
+    nullif(f.distance_sma50, 'NaN'), nullif(f.recent_vol, 'NaN'), nullif(f.baseline_vol, 'NaN'),
+    nullif(f.vol_ratio, 'NaN'), nullif(f.trend_state, 'NaN')::smallint, nullif(f.rsi14, 'NaN'), nullif(f.atr14,
+    'NaN'), nullif(f.bollinger_b, 'NaN'), nullif(f.macd_hist, 'NaN'), nullif(f.vwap_distance, 'NaN'),
+    nullif(f.volume, 'NaN'), nullif(f.volume_avg_20, 'NaN'), nullif(f.volume_ratio, 'NaN'),
+    nullif(f.volume_surge, 'NaN') = 1, f.gap_minutes, f.bars_used, f.window_start, n.nulls, %(now)s
+from incoming f
+join unnest(%(symbols)s::text[]) with ordinality as s (symbol, i) on s.i = f.place + 1
+left join unnest(%(nulls)s::jsonb[]) with ordinality as n (nulls, i) on n.i = f.reason + 1
 on conflict (symbol, ts) do update set
     session = excluded.session, sma20 = excluded.sma20, sma50 = excluded.sma50, distance_sma20 =
     excluded.distance_sma20, distance_sma50 = excluded.distance_sma50, recent_vol = excluded.recent_vol,

@@ -1,0 +1,2 @@
+-- The next part of the symbols brings its own.
+drop table incoming
