@@ -135,7 +135,9 @@ class LocalAws:
         if running:
             return running
         if self.state_path.exists():
-            raise LocalAwsFailed(f"the local AWS died; its log ends:\n{self.log_tail()}\nscripts/local-aws up starts it")
+            raise LocalAwsFailed(
+                f"the local AWS died; its log ends:\n{self.log_tail()}\nscripts/local-aws up starts it"
+            )
         raise LocalAwsFailed("the local AWS is not up; scripts/local-aws up starts it")
 
     @property
@@ -152,9 +154,7 @@ class LocalAws:
         import boto3  # here, since `status` and `env` do without its 0.3 s
         from botocore.config import Config
 
-        session = boto3.session.Session(
-            aws_access_key_id="local", aws_secret_access_key="local", region_name=region
-        )
+        session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)
         return session.client(
             service, endpoint_url=self.url, config=Config(proxies={}, retries={"max_attempts": 0}, **config)
         )

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -122,16 +121,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--guard", type=int, help="file descriptor of a pipe; its end is ours")
     parser.add_argument("--plain", action="store_true", help="moto as it is, without our patches (for their tests)")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing to tidy: a save is whole or not there
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the shell is for the command, not for us
     if options.guard is not None:
         die_with(options.guard)
     if not options.plain:
         patches.apply()
     application = Application(options.snapshot, "empty: asked to" if options.fresh else restore(options.snapshot))
-    server = make_server(
-        "127.0.0.1", 0, application, threaded=True, request_handler=Handler, fd=options.socket
-    )
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler, fd=options.socket)
     print(f"pid {os.getpid()}, {application.restored}", flush=True)
     server.serve_forever()
 

@@ -179,9 +179,7 @@ def _weak(value: Any) -> Any:
 
 def _der(key: Any) -> bytes:
     return bytes(
-        key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
 
 

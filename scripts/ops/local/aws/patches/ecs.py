@@ -94,7 +94,12 @@ def _emit(backend: Any, task: Any) -> None:
         "startedBy": task.started_by,
         "group": task.group,
         "containers": [
-            {"name": name, "exitCode": report.get("exitCode"), "reason": report.get("reason"), "lastStatus": task.status}
+            {
+                "name": name,
+                "exitCode": report.get("exitCode"),
+                "reason": report.get("reason"),
+                "lastStatus": task.status,
+            }
             for name, report in kept(task, CONTAINERS).items()
         ],
     }

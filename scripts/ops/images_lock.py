@@ -1,0 +1,81 @@
+"""images.lock.json: which digest of its image each service runs; for a local plan also without any image built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = ROOT / "images.lock.json"
+LOCAL = ROOT / ".local" / "images.lock.json"
+SCHEMA = 1
+LEFT_OUT = {"__pycache__", ".mypy_cache", ".ruff_cache"}
+
+
+class LockUnreadable(PipelineError):
+    """images.lock.json is there but is not what `make push` writes."""
+
+
+def load(path: Path = COMMITTED) -> dict[str, dict[str, Any]]:
+    """The images by service; empty where no lock has been written yet. Raises LockUnreadable."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            raise LockUnreadable(f"{path}: schema {document['schema']}, this code reads {SCHEMA}")
+        return dict(document["images"])
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise LockUnreadable(f"{path}: {type(error).__name__}: {error}; `make push` writes it anew") from error
+
+
+def write(images: dict[str, dict[str, Any]], path: Path) -> None:
+    """Writes the lock, sorted, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps({"schema": SCHEMA, "images": images}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def complete(
+    services: Iterable[str], committed: dict[str, dict[str, Any]], root: Path = ROOT
+) -> dict[str, dict[str, Any]]:
+    """The lock of ENV=local: what is committed, and for any other service its folder's content as digest.
+
+    Such a digest changes exactly when the image would, so that a plan works without an engine and says the truth.
+    """
+    return {service: committed.get(service) or by_content(service, root) for service in services}
+
+
+def by_content(service: str, root: Path = ROOT) -> dict[str, Any]:
+    """A lock entry for an image that nobody built."""
+    sources = [root / "images" / "base", root / "images" / service, root / "services.yaml"]
+    newest = max((path.stat().st_mtime for source in sources for path in _files(source)), default=0)
+    return {
+        "repository": f"ops-pipeline/{service}",
+        "digest": f"sha256:{content_digest(sources, root)}",
+        "git_sha": "",
+        "built_at": datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds"),
+        "origin": "content",
+    }
+
+
+def content_digest(sources: Iterable[Path], root: Path) -> str:
+    """SHA-256 over names and bytes of all files below `sources`, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(path for source in sources for path in _files(source)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    return [path for path in source.rglob("*") if path.is_file() and not LEFT_OUT & set(path.parts)]

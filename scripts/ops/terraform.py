@@ -1,0 +1,110 @@
+"""The commands make plan, apply and destroy: what is applied is the plan that was reviewed, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ops.terraform_plan import PlanRefused, Record
+from ops.terraform_workspace import LOCAL, Refused, open_workspace
+from pipeline.errors import PipelineError
+
+DONE, FAILED, CHANGES, REFUSED = 0, 1, 3, 4
+
+
+def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which environment, and whether its account is only played."""
+    command = click.option("--rehearse", is_flag=True, help="On a local AWS of its own in the place of the account.")(
+        command
+    )
+    return click.option("--env", "environment", envvar="ENV", required=True, help="local, paper or production.")(
+        command
+    )
+
+
+@click.group()
+def cli() -> None:
+    """Terraform for one environment. Exit codes: 0 done, 1 failed, 2 usage, 3 changes planned, 4 refused as unsafe."""
+
+
+@cli.command()
+@environment_options
+@click.option("--allow-removal", multiple=True, metavar="NAME", help="A service whose removal is meant.")
+@click.option("--refresh-only", is_flag=True, help="Only take over what is live into the state.")
+def plan(environment: str, rehearse: bool, allow_removal: tuple[str, ...], refresh_only: bool) -> int:
+    """Plan, and keep plan and its JSON under .local/<env>/ for review and apply."""
+    variables = {"allow_removal": list(allow_removal)} if allow_removal else {}
+    workspace = open_workspace(environment, rehearse=rehearse, variables=variables)
+    with workspace.alone():
+        record = workspace.plan(*(["-refresh-only"] if refresh_only else []))
+    click.echo(f"\n{environment}: {record.summary}; plan {record.plan_sha256[:12]} in {workspace.files.plan}")
+    return CHANGES if record.counts else DONE
+
+
+@cli.command()
+@environment_options
+def apply(environment: str, rehearse: bool) -> int:
+    """Apply exactly the plan that was made last; refuses where code, catalogue or images changed since."""
+    workspace = open_workspace(environment, rehearse=rehearse)
+    with workspace.alone():
+        record = workspace.apply()
+    click.echo(f"\n{environment}: applied {record.summary} (plan {record.plan_sha256[:12]})")
+    return DONE
+
+
+@cli.command()
+@environment_options
+@click.option("--confirm", metavar="NAME", help="The environment's name, where nobody can type it.")
+def destroy(environment: str, rehearse: bool, confirm: str | None) -> int:
+    """Destroy everything in the environment, once its name has been typed."""
+    workspace = open_workspace(environment, rehearse=rehearse)
+    with workspace.alone():
+        record = workspace.plan(destroy=True)
+        if not (rehearse or environment == LOCAL):
+            _confirm(environment, record, confirm)
+        workspace.apply_file()
+    click.echo(f"\n{environment}: destroyed ({record.summary})")
+    return DONE
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@environment_options
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, required=True)
+def run(environment: str, rehearse: bool, arguments: tuple[str, ...]) -> int:
+    """Run any other terraform command there: output, state list, force-unlock …"""
+    workspace = open_workspace(environment, rehearse=rehearse)
+    workspace.ready()
+    return workspace.run(*arguments).code
+
+
+def _confirm(environment: str, record: Record, confirm: str | None) -> None:
+    if confirm is None:
+        click.echo(f"This destroys {environment}: {record.summary}. There is no way back.", err=True)
+        try:
+            confirm = click.prompt(f"Type {environment} to go on", err=True, default="", show_default=False)
+        except click.Abort:
+            confirm = ""
+    if confirm != environment:
+        raise Refused(f"{environment} was not confirmed (typed: {confirm!r}); nothing was destroyed")
+
+
+def main() -> None:
+    """Runs a command and maps its result to the exit code; an error is one line."""
+    try:
+        sys.exit(cli(standalone_mode=False) or DONE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (Refused, PlanRefused) as error:
+        click.echo(f"terraform: refused: {error}", err=True)
+        sys.exit(REFUSED)
+    except PipelineError as error:
+        click.echo(f"terraform: {error}", err=True)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()
