@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Lock, Thread
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from telemetry_ingestor.fetch_plan import Ask
 
 # Parsing holds the interpreter's lock; more threads would only queue there.
 THREADS = 4
+# What a run can store within its deadline; 100 symbols that are seven sessions behind are 273,000. Without this, an
+# outage too long for one run would be too long for every later run as well.
+RUN_BARS = 400_000
+
+JsonPage = Mapping[str, Sequence[Any]]
 
 
 @dataclass(kw_only=True)
@@ -47,13 +53,35 @@ class Fetched:
         return len(self.bars) + len(self.rejected)
 
 
+class Room:
+    """How many more bars this run may fetch, all its requests together."""
+
+    def __init__(self, bars: int) -> None:
+        self._all = self._left = bars
+        self._lock = Lock()
+
+    def require(self) -> None:
+        """Raises OutOfTime where nothing is left."""
+        if self._left <= 0:
+            raise alpaca.OutOfTime(
+                f"{self._all} bars are as much as one run can store; the next run goes on from there"
+            )
+
+    def take(self, bars: int) -> None:
+        with self._lock:
+            self._left -= bars
+
+
 def fetch(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) -> Fetched:
     """Sends the requests and parses their pages. Failed requests are in `errors`; it raises nothing of Alpaca's."""
-    answers = [_answer(client, asks[0], positions)] if len(asks) == 1 else _at_once(client, asks, positions)
+    room = Room(RUN_BARS)
+    if len(asks) == 1:  # without a thread, so that a signal interrupts it
+        return _joined([_answer(client, asks[0], positions, room)], positions)
+    answers = _at_once(client, asks, positions, room)
     return _joined(answers, positions)
 
 
-def _at_once(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) -> list[Answer]:
+def _at_once(client: Client, asks: Sequence[Ask], positions: Mapping[str, int], room: Room) -> list[Answer]:
     """Daemon threads, unlike an executor's, do not keep a stopped run from ending while a provider hangs."""
     answers: dict[int, Answer] = {}
     waiting = deque(enumerate(asks))
@@ -64,7 +92,7 @@ def _at_once(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) 
                 number, ask = waiting.popleft()
             except IndexError:  # another thread took the last one
                 return
-            answers[number] = _answer(client, ask, positions)
+            answers[number] = _answer(client, ask, positions, room)
 
     threads = [Thread(target=work, name=f"fetch-{i}", daemon=True) for i in range(min(THREADS, len(asks)))]
     for thread in threads:
@@ -76,15 +104,16 @@ def _at_once(client: Client, asks: Sequence[Ask], positions: Mapping[str, int]) 
     return [answers[number] for number in range(len(asks))]
 
 
-def _answer(client: Client, ask: Ask, positions: Mapping[str, int]) -> Answer:
+def _answer(client: Client, ask: Ask, positions: Mapping[str, int], room: Room) -> Answer:
     answer = Answer(ask=ask)
     window = bars.Window(first=ask.first, last=ask.last)
     asked: Ask | None = ask
     while asked is not None and not answer.complete:
         mine = {symbol: positions[symbol] for symbol in asked.symbols}
         try:
-            for page in client.pages(asked):
+            for page in _within(room, client.pages(asked)):
                 parsed = bars.parse(page, mine, window)
+                room.take(len(parsed.bars))
                 answer.parts.append(parsed.bars)
                 answer.rejected += parsed.rejected
                 answer.running += parsed.running
@@ -97,6 +126,16 @@ def _answer(client: Client, ask: Ask, positions: Mapping[str, int]) -> Answer:
             answer.errors.append(error)
             break
     return answer
+
+
+def _within(room: Room, pages: Iterator[JsonPage]) -> Iterator[JsonPage]:
+    """The pages, as long as there is room for one more before each is asked for."""
+    while True:
+        room.require()
+        try:
+            yield next(pages)
+        except StopIteration:
+            return
 
 
 def _joined(answers: Sequence[Answer], positions: Mapping[str, int]) -> Fetched:

@@ -11,6 +11,7 @@ from ops.local.exchange import Exchange, faults
 from ops.local.postgres import Database
 from pipeline import sessions
 from pipeline.ledger import Outcome
+from telemetry_ingestor import alpaca, fetch, fetch_plan
 
 OURS, LATE, NONE, REFUSED = "our_outage", "feed_late", "no_trade", "rejected"
 
@@ -147,3 +148,19 @@ def test_a_second_replay_over_the_same_database_changes_nothing(world: World) ->
         world.ingest(at(minute))
     assert [world.rows(query) for query in queries] == before
     assert world.value("select count(*) from bars_changed") == changed
+
+
+def test_a_backlog_too_long_for_one_run_is_worked_off_by_several(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for minute in range(1, 5):
+        world.ingest(at(minute))
+    monkeypatch.setattr(fetch_plan, "PAGE_BARS", 100)
+    monkeypatch.setattr(alpaca, "PAGE_BARS", 100)
+    monkeypatch.setattr(fetch, "THREADS", 1)
+    monkeypatch.setattr(fetch, "RUN_BARS", 150)
+    rows = [world.ingest(at(minute)) for minute in (100, 101, 102)]
+    assert [row["outcome"] for row in rows] == [Outcome.DEGRADED, Outcome.OK, Outcome.OK]
+    assert "150 bars are as much as one run can store" in rows[0]["error"]
+    assert rows[0]["rows_in"] == 200
+    assert world.bar_count() == 102 * len(SYMBOLS)
+    # minute 98 of the symbol that had to wait came two minutes after its end, which is punctual
+    assert {row[1:] for row in world.gaps()} == {(4, 98, OURS, 100), (4, 97, OURS, 101)}
