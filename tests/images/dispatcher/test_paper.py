@@ -11,7 +11,7 @@ import pytest
 
 from dispatch_world import MINUTE, NOW, ROLE, World, market, values
 from dispatcher import broker, gates, queue
-from dispatcher.broker import BrokerRefused, BrokerUnavailable, PaperBroker, trading_url
+from dispatcher.broker import BrokerRefused, BrokerUnavailable, Order, PaperBroker, trading_url
 from dispatcher.deciding import decide
 from dispatcher.paper import Desk, place
 from ops.local.exchange import Exchange, faults
@@ -178,6 +178,49 @@ def test_a_restored_database_finds_the_order_it_does_not_remember(world: World, 
     # the position is open by the broker's word: nothing is sent, and the gate says why
     assert (world.states(), len(at_broker(exchange))) == (["SKIPPED"], 1)
     assert world.only()["gates"]["no_open_position"]["value"] == 1
+
+
+def test_an_order_of_that_name_is_adopted_before_anything_is_sent(world: World, exchange: Exchange) -> None:
+    """The restored database again, after the position has ended: no gate is closed, and still nothing is sent."""
+    world.tradable()
+    world.signal()
+    run(world, exchange)
+    name = at_broker(exchange)[0].client_order_id
+    run(world, exchange, NOW + SECOND)  # filled
+    world.admin.execute("truncate dispatches")
+    exchange.broker().holdings.clear()
+    exchange.broker().fills.clear()
+    sent = counting(exchange, method="POST", path=ORDERS)
+    run(world, exchange, NOW + 2 * SECOND)
+    assert (world.states(), world.only()["client_order_id"], sent.applied) == (["EXECUTED"], name, 0)
+
+
+def test_an_order_in_doubt_counts_as_a_trade_and_a_position(world: World, exchange: Exchange) -> None:
+    world.tradable()
+    world.signal()
+    exchange.faults.add(faults.hang(5, method="POST", path=ORDERS, times=1))
+    run(world, exchange)
+    world.signal(created_at=NOW + SECOND)
+    run(world, exchange, NOW + SECOND)
+    assert world.states() == ["CLAIMED", "SKIPPED"]
+    judged = world.dispatches()[1]["gates"]
+    assert (judged["trades_per_symbol"]["value"], judged["no_open_position"]["value"]) == (1, 1)
+
+
+def test_a_run_that_lost_its_claim_records_nothing(world: World, exchange: Exchange) -> None:
+    """Not even under the same execution's name: a redelivered execution is another attempt."""
+    world.tradable()
+    world.signal()
+    queue.enrol(world.connection, NOW)
+    (stale,) = queue.claim(world.connection, NOW, "same")
+    (held,) = queue.claim(world.connection, NOW + MINUTE, "same")
+    order = Order(id="b-1", type="market", status="accepted", quantity=1, fill_price=None, filled_at=None)
+    before = world.only()
+    assert not queue.record_order(world.connection, stale, order, NOW)
+    assert not queue.fail(world.connection, stale, "no", NOW)
+    assert not queue.give_up(world.connection, stale, NOW)
+    assert world.only() == before
+    assert queue.fail(world.connection, held, "no", NOW)
 
 
 def test_a_duplicate_name_means_that_the_order_is_there(world: World, exchange: Exchange) -> None:

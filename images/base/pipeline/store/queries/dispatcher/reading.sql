@@ -6,6 +6,8 @@ with traded as materialized (
     select id from dispatches where decided_at between %(session_open)s and %(session_close)s and state in ('SIMULATED', 'EXECUTED')
     union
     select id from dispatches where state in ('SIMULATED', 'EXECUTED') and exit_at is null
+    union
+    select id from dispatches where state = 'CLAIMED' and client_order_id is not null
 ),
 ours as (
     select d.*, s.symbol, case s.side when 'BUY' then 1 else -1 end as direction
