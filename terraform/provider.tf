@@ -1,0 +1,34 @@
+# One provider, whatever it talks to: a real account, or the emulator by AWS_ENDPOINT_URL. Nothing here knows which.
+locals {
+  region = coalesce(var.region, module.catalog.region)
+
+  tags = {
+    Project     = module.catalog.project
+    Environment = var.environment
+    ManagedBy   = "terraform"
+  }
+}
+
+provider "aws" {
+  region = local.region
+
+  default_tags {
+    tags = local.tags
+  }
+}
+
+# Where copies of backups go; the region itself where none do.
+provider "aws" {
+  alias  = "copy"
+  region = coalesce(try(var.database.copy_region, null), local.region)
+
+  default_tags {
+    tags = local.tags
+  }
+}
+
+data "aws_caller_identity" "current" {}
+
+locals {
+  account = { id = data.aws_caller_identity.current.account_id, region = local.region }
+}
