@@ -214,7 +214,7 @@ def _result(
             "RequestsRetried": tally.retried,
         },
         error=error,
-        error_code=fetched.errors[0].code if fetched.errors else None,
+        error_code=next((problem.code for problem in fetched.errors if problem.code), None),
     )
 
 
