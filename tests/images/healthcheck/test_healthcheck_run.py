@@ -57,7 +57,8 @@ def make_healthy(connection: Any, now: datetime = NOW) -> None:
         insert_features(connection, features(symbol, ts=now - MINUTE))
     connection.execute("delete from bars_changed")
     insert_sentiment(connection, sentiment(0.5, published_at=now - 5 * MINUTE))
-    connection.execute("insert into feed_state (feed_url, last_ok_at) values ('https://a.example/rss', %s)", (now,))
+    state = b"insert into feed_state (feed_url, last_ok_at, checked_at) values ('https://a.example/rss', %s, %s)"
+    connection.execute(state, (now, now))
     insert_entries(connection, [entry(symbol, computed_at=now - 5 * MINUTE) for symbol in SYMBOLS])
     insert_runs(connection, now)
 

@@ -103,8 +103,9 @@ def test_no_readable_feed_at_all_is_a_failure(database: Any, server: FeedServer)
         assert run.record.error_code == "feed_broken"
         assert rows(database, "select consecutive_failures from feed_state") == [(failures,)]
     server.clear_faults()
-    assert outcome(ingest(database, server.url())) == ("OK", 0, 10, 10)
-    assert rows(database, "select consecutive_failures, last_error, last_ok_at from feed_state") == [(0, None, NOW)]
+    later = NOW + timedelta(minutes=15)
+    assert outcome(ingest(database, server.url(), now=later)) == ("OK", 0, 10, 10)
+    assert rows(database, "select consecutive_failures, last_error, last_ok_at from feed_state") == [(0, None, later)]
 
 
 def test_empty_feeds_are_no_input(database: Any) -> None:
