@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,7 @@ def parse_symbols(text: str, *, where: str = "tickers") -> tuple[str, ...]:
         raise ConfigInvalid(f"{where}: item {', '.join(blank)} of {len(symbols)} is blank (a stray comma?)")
     if wrong := [symbol for symbol in symbols if not SYMBOL.fullmatch(symbol)]:
         raise ConfigInvalid(f"{where}: {', '.join(map(repr, wrong))} is no symbol; write them like AAPL,BRK.B")
-    if twice := sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
+    if twice := sorted(symbol for symbol, times in Counter(symbols).items() if times > 1):
         raise ConfigInvalid(f"{where}: {', '.join(twice)} more than once")
     return symbols
 
@@ -101,7 +102,7 @@ def parse_urls(text: str, *, where: str = "rss_feeds") -> tuple[str, ...]:
         parts = urlsplit(item)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigInvalid(f"{where}: {item!r} is not an http(s) address")
-    if twice := sorted({item for item in items if items.count(item) > 1}):
+    if twice := sorted(item for item, times in Counter(items).items() if times > 1):
         raise ConfigInvalid(f"{where}: {', '.join(twice)} more than once")
     return tuple(items)
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 
@@ -73,11 +73,20 @@ def run_once(job: Job, service_name: str, environment: Mapping[str, str], *, req
             result = _with_connection(job, service, run, environment, log, require_schema)
     except BaseException as error:  # noqa: BLE001 (the harness alone may: a run's end is always told)
         result = _failure(error, log)
-    log.info(
-        "run ended", outcome=result.outcome, rows_in=result.rows_in, rows_out=result.rows_out, counts=result.counts
-    )
+    log.info("run ended", **_summary(result))
     log.metrics({_beat(result.outcome): 1, "RowsIn": result.rows_in, "RowsOut": result.rows_out, **result.metrics})
     return result.outcome
+
+
+def _summary(result: Result) -> dict[str, Any]:
+    said = {"error": result.error, "error_code": result.error_code} if result.error else {}
+    return {
+        "outcome": result.outcome,
+        "rows_in": result.rows_in,
+        "rows_out": result.rows_out,
+        "counts": result.counts,
+        **said,
+    }
 
 
 def _beat(outcome: Outcome) -> str:
@@ -162,6 +171,8 @@ def _close_record(
         finished_at = log.now()
         if store.idle(connection):
             ledger.finish(connection, run, result, finished_at=finished_at, parameter_versions=versions)
+            # a session that only disconnects keeps its lock for a moment, in which the next run would stand back
+            connection.execute("select pg_advisory_unlock_all()")
         else:
             connection.close()
             with store.connect(url, role=run.service) as fresh:

@@ -1,4 +1,5 @@
--- One-minute bars, the minutes that have none, and the bars that were refused.
+-- One-minute bars, the minutes that have none, and the bars that were refused. No service asks for bars by time alone,
+-- and a second index would cost a third of the speed at which they are stored.
 create table bars (
     symbol text not null,
     ts timestamptz not null,
@@ -18,7 +19,6 @@ create table bars (
     constraint bars_range check (low <= open and low <= close and open <= high and close <= high),
     constraint bars_volume check (volume >= 0)
 );
-create index bars_by_time on bars (ts);
 
 create table bars_rejected (
     symbol text not null,

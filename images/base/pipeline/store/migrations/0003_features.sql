@@ -29,4 +29,3 @@ create table features (
     -- no look-ahead: a bar is known only when its minute is over
     constraint features_no_look_ahead check (computed_at >= ts + interval '1 minute')
 );
-create index features_by_time on features (ts);
