@@ -5,41 +5,44 @@ SHELL := bash
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test check fmt bench matrix docs lock hooks clean
+.PHONY: help demo test check fmt bench docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## Show the whole pipeline at work: one session, an outage in its middle, and what came of it
+demo: .venv/ready ## Replay a made-up session with an outage in it; KEEP=1 leaves its database up
 	@$(PYTHON) -m ops.demo
 
-test: .venv/ready ## Run all tests
-	@$(PYTHON) -m pytest -n auto --dist worksteal
+test: .venv/ready ## Run all tests, or those of ONLY=tests/some/path
+	@$(PYTHON) -m pytest -n auto --dist worksteal $(ONLY)
 
-check: .venv/ready ## Format, lint, types, docs up to date: all that needs no test run
+check: .venv/ready ## Look at format, lint, types and generated docs; runs no test
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy images/base/pipeline $$(ls -d images/*/ | grep -v base) scripts/ops
+	@$(PYTHON) -m mypy images/base/pipeline $(filter-out images/base/,$(wildcard images/*/)) scripts/ops
 	@$(PYTHON) -m ops.docs --check
 
 fmt: .venv/ready ## Format the code and mend what the linter can
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
 
-bench: .venv/ready ## Measure speed; writes docs/benchmarks.md and bench-results/latest.json
+bench: .venv/ready ## Measure speed and memory; writes docs/benchmarks.md
 	@$(PYTHON) -m ops.bench
 
-docs: .venv/ready ## Write again the parts of the docs that are generated
+docs: .venv/ready ## Write the generated parts of README.md and docs/ anew
 	@$(PYTHON) -m ops.docs
 
-lock: .venv/ready ## Resolve the dependencies anew and write the lock files
+schema: .venv/ready ## Write the schema that the healthcheck expects anew, from the migrations
+	@$(PYTHON) -m ops.schema
+
+lock: .venv/ready ## Resolve the dependencies and write the lock files (needs a network)
 	@$(PYTHON) -m ops.lock
 
-hooks: .venv/ready ## Install the pre-commit hook
+hooks: .venv/ready ## Have git run `make check` before each commit
 	@.venv/bin/pre-commit install
 
-clean: ## Remove what the other targets made, the local database included
-	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results
+clean: ## Remove all that the other targets made, the local database too
+	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .setup.* bench-results
 
 .venv/ready: requirements.lock pyproject.toml
 	@scripts/ops/setup
