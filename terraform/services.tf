@@ -89,7 +89,7 @@ data "aws_iam_policy_document" "scheduler" {
       condition {
         test     = "ArnEquals"
         variable = "ecs:cluster"
-        values   = [aws_ecs_cluster.this.arn]
+        values   = ["arn:aws:ecs:${local.region}:${local.account.id}:cluster/${module.catalog.cluster}"]
       }
     }
   }
@@ -229,18 +229,12 @@ data "aws_iam_policy_document" "watcher" {
   statement {
     sid       = "WriteThePage"
     actions   = ["s3:PutObject"]
-    resources = ["arn:aws:s3:::${module.observability.records_bucket}/*"]
+    resources = ["arn:aws:s3:::${local.project}-records-${local.account.id}-${local.region}/*"]
   }
 
   statement {
     sid       = "TellPeople"
     actions   = ["sns:Publish"]
-    resources = [module.observability.topic_arn]
-  }
-
-  statement {
-    sid       = "EncryptPageAndNotice"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [aws_kms_key.this["operations"].arn]
+    resources = ["arn:aws:sns:${local.region}:${local.account.id}:${local.project}-alarms"]
   }
 }

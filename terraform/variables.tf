@@ -72,10 +72,10 @@ variable "lambda_environment" {
 }
 
 variable "network" {
-  description = "The VPC's address range, how many zones it uses, and whether tasks run in private subnets (NAT gateway and interface endpoints, about 90 USD a month) instead of public ones with a public address."
+  description = "The VPC's address range, the letters of its zones, and whether tasks run in private subnets (NAT gateway and interface endpoints, about 90 USD a month) instead of public ones with a public address."
   type = object({
     cidr          = optional(string, "10.20.0.0/16")
-    zone_count    = optional(number, 2)
+    zones         = optional(list(string), ["a", "b"])
     private_tasks = optional(bool, false)
   })
   default  = {}
@@ -87,8 +87,8 @@ variable "network" {
   }
 
   validation {
-    condition     = var.network.zone_count >= 2 && var.network.zone_count <= 4
-    error_message = "network.zone_count: ${var.network.zone_count} is not 2, 3 or 4."
+    condition     = length(distinct(var.network.zones)) >= 2 && length(var.network.zones) <= 4 && alltrue([for zone in var.network.zones : can(regex("^[a-f]$", zone))])
+    error_message = "network.zones: ${join(", ", var.network.zones)} are not two to four different letters from a to f."
   }
 }
 

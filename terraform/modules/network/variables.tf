@@ -10,9 +10,9 @@ variable "cidr" {
   nullable    = false
 }
 
-variable "zone_count" {
-  description = "How many availability zones are used; a database needs two."
-  type        = number
+variable "zones" {
+  description = "Letters of the availability zones that are used; a database needs two."
+  type        = list(string)
   nullable    = false
 }
 

@@ -24,3 +24,8 @@ output "alarms" {
     aws_cloudwatch_metric_alarm.silent.arn, aws_cloudwatch_metric_alarm.failing.arn, aws_cloudwatch_metric_alarm.not_started.arn,
   ]
 }
+
+output "start_policy_json" {
+  description = "What the role that starts the service may do (the function's own for a Lambda)."
+  value       = local.is_task ? data.aws_iam_policy_document.execution.json : data.aws_iam_policy_document.function.json
+}

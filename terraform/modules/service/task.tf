@@ -8,14 +8,14 @@ locals {
   environment_list = [for key in sort(keys(local.environment)) : { name = key, value = local.environment[key] }]
   secrets = merge(
     { for key, name in merge(var.service.parameters, var.service.secrets) : key => var.parameter_arns[name] },
-    { DATABASE_URL = aws_ssm_parameter.database_url.arn },
+    { DATABASE_URL = local.database_url_arn },
   )
 }
 
 # Each service connects with a login of its own. The value is set once and rotated outside (docs/decisions/0003); a version that
 # never changes means that Terraform never writes it again, and a write-only value is in no plan and no state.
 resource "aws_ssm_parameter" "database_url" {
-  name             = "/${var.project}/database_url/${var.service.name}"
+  name             = local.database_url
   description      = "Where ${var.service.name} finds the database, with its own login."
   type             = "SecureString"
   key_id           = var.keys.secrets
@@ -27,7 +27,7 @@ resource "aws_ssm_parameter" "database_url" {
 
 resource "aws_cloudwatch_log_group" "this" {
   #checkov:skip=CKV_AWS_338:the run ledger is kept for ever in the database; log lines as long as the environment says
-  name              = "/ecs/${var.project}/${var.service.name}"
+  name              = local.log_group
   retention_in_days = var.log_retention_days
   kms_key_id        = var.keys.operations
 

@@ -1,0 +1,20 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+
+  # The one state that lies on disk: it holds a bucket, and can be had again by import.
+}
+
+provider "aws" {
+  region = local.catalog.region
+
+  default_tags {
+    tags = { Project = local.catalog.project, ManagedBy = "terraform-bootstrap" }
+  }
+}
