@@ -5,7 +5,11 @@ SHELL := bash
 PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test check fmt bench docs schema lock hooks clean
+# ENV=local|paper|production. REHEARSE=1 plays the account on this machine; CONFIRM=NAME answers destroy's question.
+ENV ?=
+terraform = $(PYTHON) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
+
+.PHONY: help demo test plan apply destroy drift local-aws check fmt bench docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +41,21 @@ schema: .venv/ready ## Write the schema that the healthcheck expects anew, from 
 
 lock: .venv/ready ## Resolve the dependencies and write the lock files (needs a network)
 	@$(PYTHON) -m ops.lock
+
+plan: .venv/ready ## ENV=…: plan with Terraform; plan and JSON lie under .local/<env>/ for review
+	@$(call terraform,plan) $(foreach name,$(ALLOW_REMOVAL),--allow-removal $(name)) || [ $$? = 3 ]
+
+apply: .venv/ready ## ENV=…: apply exactly the plan that was reviewed
+	@$(call terraform,apply)
+
+destroy: .venv/ready ## ENV=…: destroy everything there, once its name has been typed
+	@$(call terraform,destroy) $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(UNPROTECT),--unprotect)
+
+drift: .venv/ready ## ENV=…: compare what is live with state and code
+	@$(PYTHON) -m ops.drift --env '$(ENV)' $(if $(REPORT),--report '$(REPORT)')
+
+local-aws: .venv/ready ## Start the private AWS on this machine and say how to reach it
+	@$(PYTHON) -m ops.local.aws up
 
 hooks: .venv/ready ## Have git run `make check` before each commit
 	@.venv/bin/pre-commit install
