@@ -22,7 +22,7 @@ def test_the_catalogue_fits_its_schema():
 
 
 def test_the_eight_services_come_in_the_order_in_which_a_row_meets_them():
-    assert [s.schedule for s in catalog.load()] == [
+    assert [s.schedule for s in catalog.load()][:8] == [
         "ops-pipeline-telemetry-ingestor-1m",
         "ops-pipeline-feature-computer-1m",
         "ops-pipeline-rss-ingest",
