@@ -3,224 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import secrets
-import subprocess
+import signal
 import sys
-import time as wall_time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ops import replay_plan, replay_report, replay_table
+from ops import replay_plan, replay_table
 from ops.local import exchange as local_exchange
-from ops.local.exchange import Exchange, Market, synthetic
-from ops.local.feeds import FeedServer
-from ops.local.news_file import DEFAULT_FEED, NewsFileUnusable, NewsItem, read_news
+from ops.local.exchange import Market, synthetic
+from ops.local.news_file import NewsFile, NewsFileUnusable, read_news
 from ops.local.postgres import Postgres
-from ops.local.runtime import ForkRuntime, ProcessRuntime, Run
-from ops.replay_kill import kill_in_write
-from ops.replay_plan import MINUTE, BadPlan, Kill, Outage, Window
+from ops.replay_engine import Plan, Replay, Tally
+from ops.replay_plan import MINUTE, BadPlan, Window
 from ops.replay_report import Report
-from pipeline import catalog, sessions, settings, store
-from pipeline.catalog import Catalog, Service
+from pipeline import catalog, sessions, settings
 from pipeline.errors import PipelineError
-from pipeline.store import migrations
 
-ROOT = Path(__file__).resolve().parents[2]
-ACCOUNT = "000000000000"  # no account: what runs here is local
-RUN_TIMEOUT_SECONDS = 300
 HISTORY_SESSIONS = 2  # so that a made-up market's long windows are full from the first minute
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All that decides what a replay does."""
-
-    market: Market
-    windows: tuple[Window, ...]
-    news: tuple[NewsItem, ...] = ()
-    outages: tuple[Outage, ...] = ()
-    kills: tuple[Kill, ...] = ()
-    runtime: str = "fork"
-    speed: float | None = None  # virtual seconds a wall second; None: as fast as it goes
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.market.symbols
-
-
-@dataclass(kw_only=True)
-class Tally:
-    """What happened to the runs themselves, beside what the ledger in the database says."""
-
-    peak_rss_mb: float = 0.0
-    fired: int = 0
-    held_back: dict[str, int] = field(default_factory=dict)
-    killed: list[str] = field(default_factory=list)
-    not_killed: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-
-
-Progressing = Callable[[Window, datetime, Tally], None]
-
-
-class Replay:
-    """One replay over one database: its exchange, its feeds, its runtime, and the loop over the virtual minutes."""
-
-    def __init__(self, plan: Plan, database_url: str, services: Catalog | None = None) -> None:
-        self.plan = plan
-        self.url = database_url
-        self.catalog = services or catalog.load()
-        self.id = secrets.token_hex(4)
-        self.tally = Tally()
-        self.last_run: Run | None = None
-        self._pending_kills = list(plan.kills)
-        self._owing: set[str] = set()
-        self._arn_prefix = f"arn:aws:scheduler:{self.catalog.region}:{ACCOUNT}:schedule"
-
-    def run(self, progress: Progressing = lambda *_: None) -> Report:
-        """Migrates, replays every window, then verifies; returns the report."""
-        started = wall_time.monotonic()
-        with store.connect(self.url, name="replay") as connection:
-            migrations.migrate(connection, self.catalog)
-        self._play(progress)
-        with store.connect(self.url, name="replay") as connection:
-            return replay_report.build(
-                connection,
-                plan=self.plan,
-                tally=self.tally,
-                replay_id=self.id,
-                started=started,
-                progress=progress,
-            )
-
-    def _play(self, progress: Progressing) -> None:
-        runtime = _RUNTIMES[self.plan.runtime](self.catalog)
-        with contextlib.ExitStack() as stack:
-            stack.callback(runtime.close)
-            self._runtime = runtime
-            self._exchange = stack.enter_context(Exchange(self.plan.market))
-            self._feeds = stack.enter_context(FeedServer(self.plan.news))
-            self._locker = stack.enter_context(store.connect(self.url, name="replay"))
-            self._watcher = stack.enter_context(store.connect(self.url, name="replay"))
-            for window in self.plan.windows:
-                self._play_window(window, progress)
-
-    def _play_window(self, window: Window, progress: Progressing) -> None:
-        for at in replay_plan.ticks(window):
-            began = wall_time.monotonic()
-            self._tick(at)
-            progress(window, at, self.tally)
-            if self.plan.speed:
-                wall_time.sleep(max(0.0, 60 / self.plan.speed - (wall_time.monotonic() - began)))
-        self._settle(window)
-
-    def _settle(self, window: Window) -> None:
-        """Real time goes on after the close: services that were kept from their last work get to fire again."""
-        at = window.end + MINUTE
-        while self._owing and at <= window.end + replay_plan.SETTLING:
-            self._tick(at)
-            at += MINUTE
-
-    def _tick(self, at: datetime) -> None:
-        self._exchange.set_now(at)
-        self._feeds.set_now(at)
-        for service in replay_plan.due(self.catalog, at):
-            if replay_plan.is_out(service, at, self.plan.outages):
-                self.tally.held_back[service.name] = self.tally.held_back.get(service.name, 0) + 1
-                self._owe_from(service)
-            else:
-                self._fire(service, at)
-
-    def _fire(self, service: Service, at: datetime) -> None:
-        execution_id = f"replay-{self.id}-{at:%Y%m%dT%H%M}"
-        environment = self._environment(service, at, execution_id)
-        kill = replay_plan.kill_due(service, at, self._pending_kills)
-        if kill:
-            self._pending_kills.remove(kill)
-            run, killed = kill_in_write(
-                self._locker,
-                self._watcher,
-                service,
-                execution_id,
-                lambda: self._runtime.start(service.name, environment),
-            )
-            (self.tally.killed if killed else self.tally.not_killed).append(f"{service.name}@{at:%H:%M}Z")
-        else:
-            run = self._runtime.start(service.name, environment)
-        self._account(service, at, run)
-
-    def _account(self, service: Service, at: datetime, run: Run) -> None:
-        code = run.wait(timeout=RUN_TIMEOUT_SECONDS)
-        self.last_run = run
-        self.tally.fired += 1
-        self.tally.peak_rss_mb = max(self.tally.peak_rss_mb, run.peak_rss_mb or 0.0)
-        if code not in (0, 3):
-            self._owe_from(service)
-            self.tally.outputs.append(f"{at:%H:%M}Z {service.name} exited with {code}: {run.output[-2000:]}")
-        else:
-            self._owing.discard(service.name)
-
-    def _owe_from(self, service: Service) -> None:
-        """A service that missed its work owes it, and so does all that comes after it in a row's way."""
-        names = list(self.catalog.services)
-        self._owing.update(names[names.index(service.name) :])
-
-    def _environment(self, service: Service, at: datetime, execution_id: str) -> dict[str, str]:
-        given = {
-            "tickers": ",".join(self.plan.symbols),
-            "rss_feeds": json.dumps([self._feeds.url(name) for name in self._feeds.names or [DEFAULT_FEED]]),
-            "alpaca_key_id": self._exchange.key_id,
-            "alpaca_secret_key": self._exchange.secret_key,
-        }
-        return {
-            "PATH": os.environ.get("PATH", ""),
-            "ENVIRONMENT": "local",
-            "DATABASE_URL": self.url,
-            "VIRTUAL_NOW": at.isoformat(),
-            "SCHEDULED_TIME": at.isoformat(),
-            "EXECUTION_ID": execution_id,
-            "SCHEDULE_ARN": f"{self._arn_prefix}/{service.name}/{service.schedule}",
-            "GIT_SHA": _git_sha(),
-            "ALPACA_DATA_URL": self._exchange.url,
-            "ALPACA_TRADING_URL": self._exchange.url,
-        } | {p.env: given.get(p.name) or p.initial or "" for p in service.environment}
-
-
-_RUNTIMES: dict[str, Callable[[Catalog], ForkRuntime | ProcessRuntime]] = {
-    "fork": lambda services: ForkRuntime(services.services),
-    "process": lambda services: ProcessRuntime(),
-}
-
-
-def _git_sha() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
+SECONDS_A_DAY = 86_400
+INTERRUPTED, TERMINATED = 130, 143  # as a shell says it
 
 
 def sessions_of(market: Market) -> list[sessions.Session]:
-    """The sessions that have at least one bar in the file, oldest first. Raises BadPlan where there is none."""
-    days = sorted({date.fromordinal(719163 + int(day)) for day in set((market.ts // 86400).tolist())})
+    """The sessions that have at least one bar in the file, oldest first. Raises BadPlan where there is none.
+
+    Days beyond the sessions table count as closed as long as the file has one that is not; else CalendarEnds."""
+    first, last = (_midnight(day) for day in sessions.covered())
+    known = (market.ts >= first) & (market.ts < last + SECONDS_A_DAY)
+    days = {
+        datetime.fromtimestamp(int(day) * SECONDS_A_DAY, UTC).date() for day in set(market.ts[known] // SECONDS_A_DAY)
+    }
     found = []
-    for day in days:
+    for day in sorted(days):
         session = sessions.find(day)
         opens, closes = (int(t.timestamp()) for t in (session.open, session.close)) if session else (0, 0)
         if session and ((market.ts >= opens) & (market.ts < closes)).any():
             found.append(session)
     if not found:
-        raise BadPlan("no bar of the file lies in a regular session (weekend, holiday, or timestamps not in UTC?)")
+        raise BadPlan(_why_nothing(market, beyond=int((~known).sum())))
     return found
+
+
+def _midnight(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def _why_nothing(market: Market, *, beyond: int) -> str:
+    why = ["no bar of the file lies in a regular session (weekend, holiday, or timestamps not in UTC?)"]
+    if beyond:
+        first, last = sessions.covered()
+        why.append(
+            f"{beyond} bars lie outside the sessions table ({first} to {last}); scripts/make-sessions extends it"
+        )
+    if market.rejected:
+        row = market.rejected[0]
+        why.append(f"{len(market.rejected)} rows cannot be read, the first in line {row.line}: {row.reason}")
+    return "; ".join(why)
 
 
 @contextlib.contextmanager
@@ -256,14 +101,16 @@ def plan_for(
     """The plan that the options ask for. Raises BadPlan or NewsFileUnusable, naming what is wrong."""
     services = catalog.load()
     first, last = (replay_plan.parse_time(text) if text else None for text in (start, end))
-    windows = tuple(replay_plan.window(session, first, last) for session in replayed)
+    windows = replay_plan.windows(replayed, first, last)
     parsed_outages = tuple(replay_plan.parse_outage(text, services) for text in outages)
     parsed_kills = tuple(replay_plan.parse_kill(text, services) for text in kills)
-    replay_plan.check_within(windows, parsed_outages, parsed_kills)
+    replay_plan.check_within(services, windows, parsed_outages, parsed_kills)
+    read = read_news(news) if news else NewsFile(items=(), rejected=())
     return Plan(
         market=market,
         windows=windows,
-        news=(*market.news, *(read_news(news).items if news else ())),
+        news=(*market.news, *read.items),
+        news_rejected=read.rejected,
         outages=parsed_outages,
         kills=parsed_kills,
         runtime=runtime,
@@ -337,22 +184,47 @@ def parse_speed(text: str) -> float | None:
 def main(**options: Any) -> None:
     """Replay bars through the eight services on a virtual clock.
 
+    Of each session in the file the part between --from and --to is replayed.
     Exit codes: 0 nothing lost, duplicated or wrong; 3 something is; 1 the replay itself failed; 2 usage.
     """
+    signal.signal(signal.SIGTERM, _terminate)  # the server and the runs of a replay must not outlive it
     try:
         plan = _plan(options)
+        if options["report_file"]:
+            _require_writable(options["report_file"])
     except (BadPlan, NewsFileUnusable, PipelineError) as error:
         raise click.UsageError(str(error)) from error
     try:
         with database(options["url"]) as url:
             report = run_with_progress(Replay(plan, url))
+        if options["report_file"]:
+            options["report_file"].write_text(report.as_text(), encoding="utf-8")
     except (PipelineError, psycopg.Error, OSError, TimeoutError) as error:
-        click.echo(f"replay: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
-    if options["report_file"]:
-        options["report_file"].write_text(json.dumps(report.as_json(), indent=2, default=str) + "\n", encoding="utf-8")
+        _end(1, " ".join(str(error).split()))
+    except KeyboardInterrupt:
+        _end(INTERRUPTED, "stopped; nothing that it started runs on")
     replay_table.show(report, Console())
     sys.exit(0 if report.clean else 3)
+
+
+def _end(code: int, text: str) -> NoReturn:
+    click.echo(f"replay: {text}", err=True)
+    sys.exit(code)
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def _require_writable(path: Path) -> None:
+    """Raises BadPlan where the report cannot be written: better now than after the replay."""
+    there_before = path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise BadPlan(f"--report {path}: {error.strerror}") from error
+    if not there_before:
+        path.unlink()
 
 
 def _plan(options: Mapping[str, Any]) -> Plan:

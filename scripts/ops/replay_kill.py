@@ -1,7 +1,8 @@
 """Kills a run in the middle of its write, without a hook in the code that is killed.
 
-A lock held on the tables that the service writes makes its first write wait; the moment PostgreSQL reports the run's
-session as waiting, the process gets SIGKILL, and the lock is let go. What is left is what a real kill leaves.
+Locks on the tables that the service writes make its first write wait; the moment PostgreSQL reports the run's session
+as waiting, the process gets SIGKILL. The locks are held until the server has noticed, so that the write is lost: what
+is left is what a real kill leaves.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import signal
 import time
 from collections.abc import Callable
 
-import psycopg
 from psycopg import sql
 
 from ops.local.runtime import Run
@@ -18,28 +18,35 @@ from pipeline.catalog import Service
 from pipeline.store import Connection
 
 WAITING = b"""
-select exists (
-    select from pg_stat_activity
-    where application_name = %s and datname = current_database() and wait_event_type = 'Lock'
-)"""
-PRESENT = b"select exists (select from pg_stat_activity where application_name = %s and datname = current_database())"
-BEGUN = b"select exists (select from task_runs where service = %s and execution_id = %s and outcome is null)"
+select pid from pg_stat_activity
+where application_name = %s and datname = current_database() and wait_event_type = 'Lock' limit 1"""
+PRESENT = b"select pid from pg_stat_activity where pid = %s"
+# One message, so that the lock is asked for again before the run, let through, can do more than record its start.
+LET_BEGIN = b"rollback to savepoint before_its_record; lock table task_runs in share row exclusive mode"
 PATIENCE_SECONDS = 30
 
 
 def kill_in_write(
-    locker: Connection, watcher: Connection, service: Service, execution_id: str, start: Callable[[], Run]
+    locker: Connection, watcher: Connection, service: Service, start: Callable[[], Run]
 ) -> tuple[Run, bool]:
     """Starts a run, kills it at its first write after the record of its start; returns it and whether it was killed.
 
     Two connections, since a transaction sees one frozen picture of the server's sessions. A run that has nothing to
-    write is caught when it closes its record. False: it ended before it could be caught."""
+    write is caught when it closes its record. False: it ended before it wrote anything at all."""
     with locker.transaction():
         _lock(locker, service.writes)
+        locker.execute("savepoint before_its_record")
+        _lock(locker, ("task_runs",))
         run = start()
-        killed = _wait_and_kill(locker, watcher, service, execution_id, run)
-    _wait_until_gone(watcher, service)
-    return run, killed
+        session = None
+        if _session_at_write(watcher, service, run):
+            locker.execute(LET_BEGIN)
+            session = _session_at_write(watcher, service, run)
+            run.kill(signal.SIGKILL)
+        run.wait(timeout=PATIENCE_SECONDS)
+        if session:
+            _wait_until_gone(watcher, session)
+    return run, session is not None
 
 
 def _lock(connection: Connection, tables: tuple[str, ...]) -> None:
@@ -48,32 +55,20 @@ def _lock(connection: Connection, tables: tuple[str, ...]) -> None:
     connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(names))
 
 
-def _wait_and_kill(locker: Connection, watcher: Connection, service: Service, execution_id: str, run: Run) -> bool:
-    record_locked = False
+def _session_at_write(watcher: Connection, service: Service, run: Run) -> int | None:
+    """The run's session on the server once it waits for a lock; None where the run ends instead, or hangs elsewhere."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        if _true(watcher, WAITING, service.name):
-            run.kill(signal.SIGKILL)
-            run.wait(timeout=PATIENCE_SECONDS)
-            return True
+        if row := watcher.execute(WAITING, (service.name,)).fetchone():
+            return int(row[0])
         if run.poll() is not None:
-            return False
-        if not record_locked and _true(watcher, BEGUN, service.name, execution_id):
-            _lock(locker, ("task_runs",))
-            record_locked = True
+            return None
         time.sleep(0.002)
-    run.kill(signal.SIGKILL)
-    run.wait(timeout=PATIENCE_SECONDS)
-    return True
+    return None
 
 
-def _wait_until_gone(watcher: Connection, service: Service) -> None:
-    """A killed client's session ends a moment later; until then it holds the lock that keeps the next run back."""
+def _wait_until_gone(watcher: Connection, session: int) -> None:
+    """The server notices a lost client within a second; its session then lets go of all that it holds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while _true(watcher, PRESENT, service.name) and time.monotonic() < deadline:
+    while watcher.execute(PRESENT, (session,)).fetchone() and time.monotonic() < deadline:
         time.sleep(0.005)
-
-
-def _true(connection: psycopg.Connection[tuple[object, ...]], query: bytes, *values: str) -> bool:
-    row = connection.execute(query, values).fetchone()
-    return bool(row and row[0])

@@ -86,28 +86,59 @@ def _known(name: str, catalog: Catalog) -> str:
     return name
 
 
-def window(session: Session, start: time | None, end: time | None) -> Window:
-    """The part of the session from `start` to `end` (New York; default: all of it). Raises BadPlan outside it."""
-    first = _on(session.date, start) if start else session.open
-    last = _on(session.date, end) if end else session.close
-    if not session.open <= first < last <= session.close:
-        hours = f"{_new_york(session.open)} to {_new_york(session.close)}"
-        raise BadPlan(
-            f"from {_new_york(first)} to {_new_york(last)} is not within the session of {session.date}, {hours}"
-        )
-    return Window(session=session, start=first, end=last)
+def windows(replayed: Sequence[Session], start: time | None, end: time | None) -> tuple[Window, ...]:
+    """Of each session the part between `start` and `end` (New York; default: all of it), where there is one.
+
+    A session that opens later or closes earlier (a half-day) is cut short. Raises BadPlan where nothing is left."""
+    if start and end and start >= end:
+        raise BadPlan(f"from {start:%H:%M} to {end:%H:%M} is no stretch of time")
+    found = [window for session in replayed if (window := _part(session, start, end))]
+    if not found:
+        hours = ", ".join(f"{s.date} {_new_york(s.open)} to {_new_york(s.close)}" for s in replayed[:3])
+        first, last = (f"{t:%H:%M}" if t else default for t, default in ((start, "the open"), (end, "the close")))
+        raise BadPlan(f"no part of a session lies from {first} to {last}; there are: {hours}")
+    return tuple(found)
 
 
-def check_within(windows: Sequence[Window], outages: Iterable[Outage], kills: Iterable[Kill]) -> None:
-    """Raises BadPlan for an outage or kill that touches no replayed window: it would silently test nothing."""
+def _part(session: Session, start: time | None, end: time | None) -> Window | None:
+    first = max(session.open, _on(session.date, start)) if start else session.open
+    last = min(session.close, _on(session.date, end)) if end else session.close
+    return Window(session=session, start=first, end=last) if first < last else None
+
+
+def check_within(
+    catalog: Catalog, replayed: Sequence[Window], outages: Iterable[Outage], kills: Iterable[Kill]
+) -> None:
+    """Raises BadPlan for an outage outside the replayed time, or a kill that no run follows: it would test nothing."""
     for outage in outages:
         if not any(
-            _on(w.session.date, outage.start) <= w.end and _on(w.session.date, outage.end) > w.start for w in windows
+            _on(w.session.date, outage.start) <= w.end and _on(w.session.date, outage.end) > w.start for w in replayed
         ):
-            raise BadPlan(f"outage of {outage.service} at {outage.start:%H:%M} lies outside the replayed time")
+            raise BadPlan(
+                f"outage of {outage.service} from {outage.start:%H:%M} to {outage.end:%H:%M} lies outside the replayed"
+                f" time ({_shown(replayed)})"
+            )
     for kill in kills:
-        if not any(w.start <= _on(w.session.date, kill.at) <= w.end for w in windows):
-            raise BadPlan(f"kill of {kill.service} at {kill.at:%H:%M} lies outside the replayed time")
+        if not any(_hits(window, kill, catalog, outages) for window in replayed):
+            raise BadPlan(
+                f"kill of {kill.service} at {kill.at:%H:%M}: no run of it follows in the replayed time"
+                f" ({catalog[kill.service].rate}, {_shown(replayed)})"
+            )
+
+
+def _hits(window: Window, kill: Kill, catalog: Catalog, outages: Iterable[Outage]) -> bool:
+    service = catalog[kill.service]
+    runs = (at for at in _runs(catalog, kill.service, [window]) if not is_out(service, at, outages))
+    return _on(window.session.date, kill.at) >= window.start and any(kill_due(service, at, [kill]) for at in runs)
+
+
+def _runs(catalog: Catalog, name: str, replayed: Iterable[Window]) -> Iterator[datetime]:
+    return (at for window in replayed for at in ticks(window) if catalog[name] in due(catalog, at))
+
+
+def _shown(replayed: Sequence[Window]) -> str:
+    first = replayed[0]
+    return f"{first.session.date} from {_new_york(first.start)} to {_new_york(first.end)}"
 
 
 def ticks(part: Window) -> Iterator[datetime]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from pipeline import sessions
 from pipeline.store import Connection
 
 if TYPE_CHECKING:
-    from ops.replay import Plan, Tally
+    from ops.replay_engine import Plan, Tally
     from ops.replay_plan import Window
 
 QUERIES = Path(__file__).with_name("queries")
@@ -40,6 +41,7 @@ class Report:
     bars_duplicated: int
     bars_set_aside: Mapping[str, int]
     rows_rejected: list[Mapping[str, Any]]
+    news_rejected: list[Mapping[str, Any]]
     features: int
     features_missing: int
     features_wrong: int
@@ -47,6 +49,7 @@ class Report:
     lookahead_violations: int
     lookahead: Mapping[str, int]
     news: int
+    news_unclassified: int
     sentiments: int
     sentiments_by_label: Mapping[str, int]
     signals: int
@@ -54,35 +57,46 @@ class Report:
     dispatches: int
     dispatches_by_state: Mapping[str, int]
     dispatches_duplicated: int
+    dispatches_unsettled: int
     gaps: Mapping[str, int]
     gaps_backfilled: Mapping[str, int]
     runs: Mapping[str, Mapping[str, int]]
     runs_held_back: Mapping[str, int]
+    runs_failed: int
     runs_killed: list[str]
     kills_missed: list[str]
+    unfinished: list[str]
     failures: list[str]
     wall_seconds: float
     verify_seconds: float
     peak_rss_mb: float
 
     @property
-    def clean(self) -> bool:
-        """Whether nothing is lost, duplicated or wrong."""
-        return not any(
-            (
-                self.bars_lost,
-                self.bars_differing,
-                self.bars_duplicated,
-                self.features_wrong,
-                self.features_missing,
-                self.lookahead_violations,
-                self.dispatches_duplicated,
-                len(self.kills_missed),
-            )
-        )
+    def faults(self) -> dict[str, int]:
+        """What must not be, in words, with how often it is."""
+        counted = {
+            "bars lost": self.bars_lost,
+            "bars stored with other numbers": self.bars_differing,
+            "bars duplicated": self.bars_duplicated,
+            "features missing": self.features_missing,
+            "features wrong": self.features_wrong,
+            "look-ahead violations": self.lookahead_violations,
+            "news without a sentiment": self.news_unclassified,
+            "dispatches duplicated": self.dispatches_duplicated,
+            "dispatches left undecided": self.dispatches_unsettled,
+            "kills that came too late": len(self.kills_missed),
+            "services with work left undone": len(self.unfinished),
+        }
+        return {name: count for name, count in counted.items() if count}
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is lost, duplicated, wrong or left undone."""
+        return not self.faults
+
+    def as_text(self) -> str:
+        """The report as JSON."""
+        return json.dumps(asdict(self), indent=2, default=str) + "\n"
 
 
 @cache
@@ -91,9 +105,7 @@ def sql(name: str) -> bytes:
     return (QUERIES / f"{name}.sql").read_bytes()
 
 
-def build(
-    connection: Connection, *, plan: Plan, tally: Tally, replay_id: str, started: float, progress: object
-) -> Report:
+def build(connection: Connection, *, plan: Plan, tally: Tally, replay_id: str, started: float) -> Report:
     """Reads the database and verifies it; `started` is the monotonic second at which the replay began."""
     replayed = time.monotonic()
     scope = _scope(plan)
@@ -114,6 +126,7 @@ def build(
         bars_duplicated=int(stored.duplicated(["symbol", "ts"]).sum()),
         bars_set_aside=_counts(connection, "rejected_bars", scope),
         rows_rejected=[{"line": r.line, "reason": r.reason} for r in plan.market.rejected],
+        news_rejected=[{"line": r.line, "reason": r.reason} for r in plan.news_rejected],
         features=_count(connection, "features", scope),
         features_missing=missing,
         features_wrong=len({(d.symbol, d.ts) for d in wrong}),
@@ -121,6 +134,7 @@ def build(
         lookahead_violations=sum(lookahead.values()),
         lookahead=lookahead,
         news=_count(connection, "news", scope),
+        news_unclassified=_count(connection, "news_unclassified", scope),
         sentiments=_count(connection, "sentiments", scope),
         sentiments_by_label=_counts(connection, "sentiments_by_label", scope),
         signals=_count(connection, "signals", scope),
@@ -128,13 +142,16 @@ def build(
         dispatches=_count(connection, "dispatches", scope),
         dispatches_by_state=_counts(connection, "dispatches_by_state", scope),
         dispatches_duplicated=_count(connection, "dispatches_duplicated", scope),
+        dispatches_unsettled=_count(connection, "dispatches_unsettled", scope),
         gaps=_counts(connection, "gap_minutes", scope),
         gaps_backfilled=_counts(connection, "gap_minutes_backfilled", scope),
         runs=_runs(connection, replay_id),
         runs_held_back=dict(tally.held_back),
+        runs_failed=tally.failed,
         runs_killed=list(tally.killed),
         kills_missed=list(tally.not_killed),
-        failures=tally.outputs[:20],
+        unfinished=list(tally.unfinished),
+        failures=list(tally.outputs),
         wall_seconds=round(replayed - started, 2),
         verify_seconds=round(time.monotonic() - replayed, 2),
         peak_rss_mb=round(max(own, tally.peak_rss_mb), 1),
@@ -144,9 +161,8 @@ def build(
 def _scope(plan: Plan) -> dict[str, Any]:
     """Query parameters: the replayed stretches of each session, and the symbols."""
     return {
-        "opens": [window.session.open for window in plan.windows],
+        "starts": [window.start for window in plan.windows],
         "ends": [window.end for window in plan.windows],
-        "dates": [window.session.date for window in plan.windows],
         "first": plan.windows[0].session.open,
         "last": plan.windows[-1].end,
         "settled": plan.windows[-1].end + timedelta(minutes=15),
@@ -160,13 +176,13 @@ def _session(window: Window) -> dict[str, str]:
 
 
 def expected_bars(plan: Plan) -> pd.DataFrame:
-    """The bars that must be stored: valid, of the regular session, their minute over by the end of the window."""
+    """The bars that must be stored: valid ones of the windows, whose minute is over by the end of theirs."""
     market = plan.market
     owner = np.repeat(np.arange(len(market.symbols)), np.diff(market.starts))
     wanted = np.zeros(len(market.ts), dtype=bool)
     for window in plan.windows:
-        opens, end = int(window.session.open.timestamp()), int(window.end.timestamp())
-        wanted |= (market.ts >= opens) & (market.ts + 60 <= end)
+        start, end = int(window.start.timestamp()), int(window.end.timestamp())
+        wanted |= (market.ts >= start) & (market.ts + 60 <= end)
     frame = pd.DataFrame(
         {
             "symbol": np.asarray(market.symbols, dtype=object)[owner[wanted]],

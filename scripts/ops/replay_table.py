@@ -69,17 +69,7 @@ def _verdict(report: Report) -> str:
     seconds = f"{runs:,} runs in {report.wall_seconds:.0f} s, verified in {report.verify_seconds:.0f} s"
     if report.clean:
         return f"[green]Nothing lost, duplicated, wrong or ahead of its time.[/green] {seconds}"
-    faults = {
-        "bars lost": report.bars_lost,
-        "bars stored with other numbers": report.bars_differing,
-        "bars duplicated": report.bars_duplicated,
-        "features missing": report.features_missing,
-        "features wrong": report.features_wrong,
-        "look-ahead violations": report.lookahead_violations,
-        "dispatches duplicated": report.dispatches_duplicated,
-        "kills that came too late": len(report.kills_missed),
-    }
-    return f"[red]{_list({name: n for name, n in faults.items() if n})}[/red]. {seconds}"
+    return f"[red]{_list(report.faults)}[/red]. {seconds}"
 
 
 def _total(counts: Mapping[str, int]) -> int:

@@ -1,5 +1,5 @@
 -- Missing or late minutes of the replayed windows in the gap ledger, by class.
-select g.class, sum(extract(epoch from least(g.last_minute, w.stop - interval '1 minute') - greatest(g.first_minute, w.open)) / 60 + 1)
-from unnest(%(opens)s::timestamptz[], %(ends)s::timestamptz[]) as w (open, stop)
-join gaps g on g.last_minute >= w.open and g.first_minute < w.stop
+select g.class, sum(extract(epoch from least(g.last_minute, w.stop - interval '1 minute') - greatest(g.first_minute, w.start)) / 60 + 1)
+from unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) as w (start, stop)
+join gaps g on g.last_minute >= w.start and g.first_minute < w.stop
 where g.symbol = any (%(symbols)s) group by g.class order by g.class

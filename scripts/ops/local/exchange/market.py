@@ -15,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.local.news_file import NewsItem
+from pipeline import settings
 from pipeline.errors import PipelineError
 
 NEW_YORK = ZoneInfo("America/New_York")
 REQUIRED = ("timestamp", "symbol", "open", "high", "low", "close", "volume")
 OPTIONAL = ("trade_count", "vwap")
+PRICES = ("open", "high", "low", "close", "vwap")
+HIGHEST_PRICE = 1e12  # a million times the dearest share; sums and squares of more would not stay finite
 SYMBOL_STRIDE = (
     1 << 40
 )  # seconds since 1970 stay below this for 34,000 years, so symbol × stride + ts sorts both at once
+
+# What the columns of the table of bars hold (PostgreSQL's bigint and integer) ends just below these.
+BIGINT, INTEGER = 2.0**63, 2.0**31
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -164,7 +170,7 @@ class Market:
 
 def derived_trade_count(volume: Floats) -> Ints:
     """A count for files without one: a trade per 100 shares, at least one where anything was traded."""
-    return np.where(volume > 0, np.maximum(volume // 100, 1), 0).astype(np.int64)
+    return np.where(volume > 0, np.clip(volume // 100, 1, INTEGER - 1), 0).astype(np.int64)
 
 
 def derived_vwap(o: Floats, h: Floats, low: Floats, c: Floats) -> Floats:
@@ -197,7 +203,8 @@ def load_csv(path: Path | str) -> Market:
     """Read bars from a CSV (gzip accepted), in any order, several days in one file.
 
     Columns timestamp, symbol, open, high, low, close, volume, optionally trade_count and vwap; timestamps ISO 8601,
-    naive ones are UTC. Rows that do not parse and duplicates go to `rejected`; of conflicting duplicates the last wins.
+    naive ones are UTC. Rows that do not parse and duplicates go to `rejected`; of conflicting duplicates the last that
+    can be wins.
     Raises BadMarketFile (with the remedy) where no row can be read at all.
     """
     lines = _lines(Path(path))
@@ -215,6 +222,9 @@ def load_csv(path: Path | str) -> Market:
         earlier = kept.get((symbol, ts))
         if earlier and earlier[2] == numbers:
             rejected.append(Rejected(number, f"exact duplicate of line {earlier[0]}", text))
+            continue
+        if earlier and possible(*earlier[2]) and not possible(*numbers):
+            rejected.append(Rejected(number, f"cannot be, and conflicts with line {earlier[0]}, which can", text))
             continue
         if earlier:
             rejected.append(Rejected(earlier[0], f"conflicting duplicate, line {number} wins", earlier[1]))
@@ -273,12 +283,16 @@ def _parse(parts: list[str], columns: dict[str, int]) -> tuple[str, int, tuple[f
             ) from None
         if not math.isfinite(value):
             raise ValueError(f"{name} is not finite: {value}")
+        if name in PRICES and abs(value) > HIGHEST_PRICE:
+            raise ValueError(f"{name} is beyond any price: {value}")
         return value
 
     def _has(name: str) -> bool:
         return columns[name] < len(parts) and bool(parts[columns[name]])
 
     optional = tuple(number(name) if name in columns and _has(name) else None for name in OPTIONAL)
+    if not settings.SYMBOL.fullmatch(text("symbol")):
+        raise ValueError(f"symbol is not like AAPL or BRK.B: {text('symbol')!r}")
     return text("symbol"), _minute(text("timestamp")), (*(number(name) for name in REQUIRED[2:]), *optional)
 
 
@@ -293,13 +307,28 @@ def _minute(text: str) -> int:
     return seconds(ts)
 
 
+def possible(
+    o: float | None,
+    h: float | None,
+    low: float | None,
+    c: float | None,
+    volume: float | None,
+    trade_count: float | None = None,
+    vwap: float | None = None,
+) -> bool:
+    """Whether a bar can be, and the table of bars can hold it. None where the file gives no count or vwap."""
+    if o is None or h is None or low is None or c is None or volume is None:
+        return False
+    prices = 0 < low <= min(o, c) and max(o, c) <= h
+    return prices and 0 <= volume < BIGINT and volume == int(volume) and abs(trade_count or 0) < INTEGER
+
+
 def _market(kept: dict[tuple[str, int], tuple[int, str, tuple[float | None, ...]]], rejected: list[Rejected]) -> Market:
     symbols = sorted({symbol for symbol, _ in kept})
     position = {symbol: i for i, symbol in enumerate(symbols)}
     table = np.array([[np.nan if x is None else x for x in row[2]] for row in kept.values()], dtype=np.float64)
     o, h, low, c, volume, counts, vwap = table.reshape(-1, 7).T
-    wrong = (low <= 0) | (o <= 0) | (h <= 0) | (c <= 0) | (volume < 0)
-    wrong |= (np.maximum(o, c) > h) | (np.minimum(o, c) < low)
+    wrong = [not possible(*row[2]) for row in kept.values()]
     keys = list(kept)
     return Market.of_columns(
         symbols,
@@ -307,7 +336,9 @@ def _market(kept: dict[tuple[str, int], tuple[int, str, tuple[float | None, ...]
         np.array([ts for _, ts in keys], dtype=np.int64),
         (o, h, low, c),
         volume,
-        np.where(np.isnan(counts), derived_trade_count(volume), counts).astype(np.int64),
+        np.where(np.isnan(counts), derived_trade_count(volume), np.clip(counts, -BIGINT / 2, BIGINT / 2)).astype(
+            np.int64
+        ),
         np.where(np.isnan(vwap), derived_vwap(o, h, low, c), vwap),
         rejected=rejected,
         invalid=frozenset((keys[i][0], moment(keys[i][1])) for i in np.flatnonzero(wrong)),
