@@ -2,12 +2,12 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-PYTHON := .venv/bin/python
+python := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE =
 
 # ENV=local|paper|production. REHEARSE=1 plays the account on this machine; CONFIRM=NAME answers destroy's question.
 ENV ?=
-terraform = $(PYTHON) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
+terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
 .PHONY: help demo test plan apply destroy drift local-aws check fmt bench docs schema lock hooks clean
 
@@ -15,32 +15,32 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## Replay a made-up session with an outage in it; KEEP=1 leaves its database up
-	@$(PYTHON) -m ops.demo
+	@$(python) -m ops.demo
 
 test: .venv/ready ## Run all tests, or those of ONLY=tests/some/path
-	@$(PYTHON) -m pytest -n auto --dist worksteal $(ONLY)
+	@$(python) -m pytest -n auto --dist worksteal $(ONLY)
 
 check: .venv/ready ## Look at format, lint, types and generated docs; runs no test
-	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy images/base/pipeline $(filter-out images/base/,$(wildcard images/*/)) scripts/ops
-	@$(PYTHON) -m ops.docs --check
+	@$(python) -m ruff format --check .
+	@$(python) -m ruff check .
+	@$(python) -m mypy images/base/pipeline $(filter-out images/base/,$(wildcard images/*/)) scripts/ops
+	@$(python) -m ops.docs --check
 
 fmt: .venv/ready ## Format the code and mend what the linter can
-	@$(PYTHON) -m ruff format .
-	@$(PYTHON) -m ruff check --fix .
+	@$(python) -m ruff format .
+	@$(python) -m ruff check --fix .
 
 bench: .venv/ready ## Measure speed and memory; writes docs/benchmarks.md
-	@$(PYTHON) -m ops.bench
+	@$(python) -m ops.bench
 
 docs: .venv/ready ## Write the generated parts of README.md and docs/ anew
-	@$(PYTHON) -m ops.docs
+	@$(python) -m ops.docs
 
 schema: .venv/ready ## Write the schema that the healthcheck expects anew, from the migrations
-	@$(PYTHON) -m ops.schema
+	@$(python) -m ops.schema
 
 lock: .venv/ready ## Resolve the dependencies and write the lock files (needs a network)
-	@$(PYTHON) -m ops.lock
+	@$(python) -m ops.lock
 
 plan: .venv/ready ## ENV=…: plan with Terraform; plan and JSON lie under .local/<env>/ for review
 	@$(call terraform,plan) $(foreach name,$(ALLOW_REMOVAL),--allow-removal $(name)) || [ $$? = 3 ]
@@ -52,10 +52,10 @@ destroy: .venv/ready ## ENV=…: destroy everything there, once its name has bee
 	@$(call terraform,destroy) $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(UNPROTECT),--unprotect)
 
 drift: .venv/ready ## ENV=…: compare what is live with state and code
-	@$(PYTHON) -m ops.drift --env '$(ENV)' $(if $(REPORT),--report '$(REPORT)')
+	@$(python) -m ops.drift --env '$(ENV)' $(if $(REPORT),--report '$(REPORT)')
 
 local-aws: .venv/ready ## Start the private AWS on this machine and say how to reach it
-	@$(PYTHON) -m ops.local.aws up
+	@$(python) -m ops.local.aws up
 
 hooks: .venv/ready ## Have git run `make check` before each commit
 	@.venv/bin/pre-commit install
