@@ -9,10 +9,10 @@ export PYTHONDONTWRITEBYTECODE =
 ENV ?=
 terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
-.PHONY: help demo test plan apply destroy drift local-aws check fmt bench docs schema lock hooks clean
+.PHONY: help demo test plan apply destroy drift build-images push local-aws check fmt bench docs schema lock hooks clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## Replay a made-up session with an outage in it; KEEP=1 leaves its database up
 	@$(python) -m ops.demo
@@ -53,6 +53,12 @@ destroy: .venv/ready ## ENV=…: destroy everything there, once its name has bee
 
 drift: .venv/ready ## ENV=…: compare what is live with state and code
 	@$(python) -m ops.drift --env '$(ENV)' $(if $(REPORT),--report '$(REPORT)')
+
+build-images: .venv/ready ## Build every image (docker, podman or buildah); BASE_FROM_DEBIAN=1 where no registry is in reach
+	@scripts/build-images $(if $(BASE_FROM_DEBIAN),--base-from-debian)
+
+push: .venv/ready ## ENV=…: push the images and write images.lock.json
+	@scripts/push-images --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
 local-aws: .venv/ready ## Start the private AWS on this machine and say how to reach it
 	@$(python) -m ops.local.aws up

@@ -86,8 +86,8 @@ def _tell_pushed(pushed: Pushed) -> None:
     click.echo(f"  {pushed.built.source.name:<20} {digest}…  {'pushed' if pushed.new else 'already pushed'}")
     if not pushed.same:
         click.echo(
-            f"    with another content than the image here ({pushed.built.image.id[:12]}): built from the same commit, but "
-            "on another base image or by another engine. Tags never move, so the registry's stays; to replace it, "
+            f"    with another content than the image here ({pushed.built.image.id[:12]}): from the same commit, on "
+            "another base image or by another engine. Tags never move, so the registry's stays; to replace it, "
             "commit a change (a base image named by digest, say)",
             err=True,
         )
