@@ -41,7 +41,7 @@ def main() -> None:
     market, sessions = replay.synthetic_session(symbols, DAY, SEED)
     plan = replay.plan_for(market, sessions, outages=[f"{first}={OUTAGE}"])
     console.print(
-        f"[bold]The session of {DAY}[/bold], made up for {symbols}: all {len(services)} services at their own rates,"
+        f"[bold]The session of {DAY}[/bold], made up for {symbols.replace(',', ', ')}: all {len(services)} services at their own rates,"
         f" and {first} out from {OUTAGE.replace('-', ' to ')} New York time.\n"
     )
     try:
@@ -71,32 +71,31 @@ def _show(report: Report, connection: Connection, console: Console) -> None:
         console.print()
         console.print(table)
     holds = ", ".join(
-        f"{times:,} × {rule.removeprefix('hold_')}" for rule, times in connection.execute(sql("demo_holds"))
+        f"{times:,} × {rule.removeprefix('hold_').replace('_', ' ')}"
+        for rule, times in connection.execute(sql("demo_holds"))
     )
-    console.print(f"\nWhy not more signals (each symbol, each minute): {holds or 'no symbol was on the watchlist'}")
+    console.print(f"\nWhy not more signals, counted per symbol and minute:\n{holds or 'no symbol was watched'}")
 
 
 def _signals(connection: Connection) -> Table:
     rows = connection.execute(sql("demo_signals")).fetchall()
     table = _table(f"Signals ({len(rows)})", "time", "symbol", "side", "confidence", "because")
     for at, symbol, side, confidence, mean, headlines, ratio in rows[:SHOWN]:
-        because = f"mean sentiment {mean:+.2f} of {headlines} headlines, volume {ratio:.1f} × usual, trend agrees"
+        because = f"sentiment {mean:+.2f} ({headlines} news), volume {ratio:.1f} ×"
         table.add_row(_clock(at), symbol, side, f"{confidence:.2f}", because)
     return _cut(table, rows)
 
 
 def _dispatches(connection: Connection) -> Table:
     rows = connection.execute(sql("demo_dispatches")).fetchall()
-    table = _table(
-        f"Dispatches ({len(rows)})", "time", "symbol", "side", "state", "fill", "stop", "target", "came of it"
-    )
-    for at, symbol, side, state, quantity, fill, stop, target, exit_reason, profit, failed, gates in rows[:SHOWN]:
+    table = _table(f"Dispatches ({len(rows)})", "time", "symbol", "side", "fill", "stop", "target", "came of it")
+    for at, symbol, side, state, quantity, fill, stop, target, exit_reason, profit, failed, _ in rows[:SHOWN]:
         prices = [f"{quantity:.0f} @ {fill:.2f}", f"{stop:.2f}", f"{target:.2f}"] if fill else ["", "", ""]
         if fill:
             came = f"{exit_reason}, {profit:+,.0f} USD" if exit_reason else "open"
         else:
-            came = f"stopped by {', '.join(failed)} ({gates - len(failed)} of {gates} gates passed)" if failed else ""
-        table.add_row(_clock(at), symbol, side, state, *prices, came)
+            came = f"{state.lower()}: {', '.join(failed)}" if failed else state.lower()
+        table.add_row(_clock(at), symbol, side, *prices, came)
     return _cut(table, rows)
 
 
@@ -105,6 +104,7 @@ def _gaps(connection: Connection) -> Table:
     table = _table("Gaps in the bars", "minutes", "class", "symbols", "filled")
     for first, last, kind, symbols, filled in rows[:SHOWN]:
         table.add_row(f"{_clock(first)}–{_clock(last)}", kind, str(symbols), _clock(filled) if filled else "no")
+    table.caption = "a minute's bar comes in the minute after it"
     return _cut(table, rows)
 
 
@@ -136,10 +136,10 @@ def _clock(at: datetime) -> str:
 def _where_next(url: str, console: Console) -> None:
     console.print(
         "\n[bold]Where to look next[/bold]\n"
-        "  make demo KEEP=1              the same, and the database stays up for you to look into\n"
-        "  scripts/replay --help         your own bars, outages and kills\n"
-        "  services.yaml                 the catalogue that everything is derived from\n"
-        "  README.md                     how to add a service, how to run the tests",
+        "  make demo KEEP=1        the same, and its database stays up to look into\n"
+        "  scripts/replay --help   your own bars, outages and kills\n"
+        "  services.yaml           the catalogue that everything is derived from\n"
+        "  README.md               what it all means, how to add a service, the tests",
         highlight=False,
     )
 
