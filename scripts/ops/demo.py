@@ -41,7 +41,8 @@ def main() -> None:
     market, sessions = replay.synthetic_session(symbols, DAY, SEED)
     plan = replay.plan_for(market, sessions, outages=[f"{first}={OUTAGE}"])
     console.print(
-        f"[bold]The session of {DAY}[/bold], made up for {symbols.replace(',', ', ')}: all {len(services)} services at their own rates,"
+        f"[bold]The session of {DAY}[/bold], made up for {symbols.replace(',', ', ')}:"
+        f" all {len(services)} services at their own rates,"
         f" and {first} out from {OUTAGE.replace('-', ' to ')} New York time.\n"
     )
     try:
