@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 ENV ?=
 terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
-.PHONY: help demo test plan apply destroy drift build-images push local-aws check fmt bench docs schema lock hooks clean
+.PHONY: help demo test plan apply destroy drift build-images push local-aws check fmt bench matrix docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ fmt: .venv/ready ## Format the code and mend what the linter can
 
 bench: .venv/ready ## Measure speed and memory; writes docs/benchmarks.md
 	@$(python) -m ops.bench
+
+matrix: .venv/ready ## Replay the real days, each service out and killed in turn (hours, resumes); SAMPLE=1: 21
+	@$(python) -m ops.matrix $(if $(SAMPLE),--sample)
 
 docs: .venv/ready ## Write the generated parts of README.md and docs/ anew
 	@$(python) -m ops.docs

@@ -21,7 +21,7 @@ from ops.local.exchange import Exchange, Market
 from ops.local.feeds import FeedServer
 from ops.local.news_file import DEFAULT_FEED, NewsItem
 from ops.local.news_file import Rejected as RejectedNews
-from ops.local.runtime import ForkRuntime, ProcessRuntime, Run
+from ops.local.runtime import LATE_IMPORTS, READ_ONCE, ForkRuntime, ProcessRuntime, Run
 from ops.replay_kill import kill_in_write
 from ops.replay_plan import MINUTE, Kill, Outage, Window
 from ops.replay_report import Report, sql
@@ -247,7 +247,7 @@ class Replay:
 
 
 _RUNTIMES: dict[str, Callable[[Catalog], ForkRuntime | ProcessRuntime]] = {
-    "fork": lambda services: ForkRuntime(services.services),
+    "fork": lambda services: ForkRuntime(services.services, modules=(*LATE_IMPORTS, *READ_ONCE)),
     "process": lambda services: ProcessRuntime(),
 }
 

@@ -28,6 +28,8 @@ IMAGE_FOLDERS = (REPOSITORY / "images", REPOSITORY / "images" / "base")
 ZYGOTE = Path(__file__).with_name("zygote.py")
 # What libraries import only when a run resolves a name or connects for the first time.
 LATE_IMPORTS = ("encodings.ascii", "encodings.idna", "psycopg")
+# What every run reads first: the catalogue, the list of migrations, the sessions table. 5 ms of a run's 15.
+READ_ONCE = ("pipeline.catalog:load", "pipeline.store.migrations:known", "pipeline.sessions:covered")
 START_SECONDS = 60
 CLOSE_SECONDS = 10
 

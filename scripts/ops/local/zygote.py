@@ -233,12 +233,16 @@ def _end(code: int) -> NoReturn:
 def preload(services: list[str], modules: list[str]) -> dict[str, str]:
     """Imports the modules, and of each service all but `__main__`; returns what could not be, with the reason.
 
-    What cannot be imported is left to the run that needs it, which then fails as it would in a fresh interpreter.
+    An entry "module:function" is called as well, so that what it caches is there. What cannot be imported is left to
+    the run that needs it, which then fails as it would in a fresh interpreter.
     """
     skipped: dict[str, str] = {}
     for name in [*modules, *(name for service in services for name in _modules_of(service))]:
+        module, _, function = name.partition(":")
         try:
-            importlib.import_module(name)
+            imported = importlib.import_module(module)
+            if function:
+                getattr(imported, function)()
         except Exception as error:  # noqa: BLE001 (a module's top level may raise anything; its own run will show it)
             skipped[name] = f"{type(error).__name__}: {error}"
     return skipped
