@@ -59,7 +59,7 @@ class NewService:
 def main(name: str, purpose: str, every: str, reads: str, writes: str, root: Path) -> None:
     """Add service NAME (lower case, words joined by _).
 
-    Exit codes: 0 done, 2 usage, 4 refused: the name is taken. Whatever the refusal, nothing is written.
+    Exit codes: 0 done, 1 a file could not be written, 2 usage, 4 refused: the name is taken. Nothing is half-written.
     """
     try:
         service = _asked_for(name, purpose, every, _items(reads), _items(writes), root)
@@ -73,7 +73,11 @@ def main(name: str, purpose: str, every: str, reads: str, writes: str, root: Pat
         click.echo(f"new-service: {refusal}", err=True)
         sys.exit(4)
     migration = migration_path(service, root)
-    write(service, text, root)
+    try:
+        write(service, text, root)
+    except OSError as error:
+        click.echo(f"new-service: {error}; nothing was added", err=True)
+        sys.exit(1)
     click.echo(_what_next(service, migration))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 import psycopg
@@ -12,6 +13,8 @@ from ops.local.postgres import Postgres
 from pipeline import catalog, store
 from pipeline.errors import PipelineError
 from pipeline.store import migrations
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def migrated_schema(url: str) -> str:
@@ -32,16 +35,17 @@ def main(check: bool) -> None:
     except (PipelineError, psycopg.Error, OSError) as error:
         click.echo(f"schema: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
+    name = schema.FILE.relative_to(ROOT)
     before = set(schema.FILE.read_text(encoding="utf-8").splitlines())
     after = set(wanted.splitlines())
     for sign, lines in (("-", before - after), ("+", after - before)):
         for line in sorted(lines):
             click.echo(f"{sign} {line}")
     if before == after:
-        click.echo(f"{schema.FILE.name} is what the migrations make")
+        click.echo(f"{name} is what the migrations make")
     elif not check:
         schema.FILE.write_text(wanted, encoding="utf-8")
-        click.echo(f"written: {schema.FILE.name}")
+        click.echo(f"written: {name}")
     sys.exit(3 if check and before != after else 0)
 
 
