@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +55,11 @@ def complete(
 def by_content(service: str, root: Path = ROOT) -> dict[str, Any]:
     """A lock entry for an image that nobody built."""
     sources = [root / "images" / "base", root / "images" / service, root / "services.yaml"]
-    newest = max((path.stat().st_mtime for source in sources for path in _files(source)), default=0)
     return {
         "repository": f"ops-pipeline/{service}",
         "digest": f"sha256:{content_digest(sources, root)}",
         "git_sha": "",
-        "built_at": datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds"),
+        "built_at": "",
         "origin": "content",
     }
 

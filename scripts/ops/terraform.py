@@ -41,7 +41,7 @@ def plan(environment: str, rehearse: bool, allow_removal: tuple[str, ...], refre
     with workspace.alone():
         record = workspace.plan(*(["-refresh-only"] if refresh_only else []))
     click.echo(f"\n{environment}: {record.summary}; plan {record.plan_sha256[:12]} in {workspace.files.plan}")
-    return CHANGES if record.counts else DONE
+    return CHANGES if record.applyable else DONE
 
 
 @cli.command()
@@ -58,13 +58,19 @@ def apply(environment: str, rehearse: bool) -> int:
 @cli.command()
 @environment_options
 @click.option("--confirm", metavar="NAME", help="The environment's name, where nobody can type it.")
-def destroy(environment: str, rehearse: bool, confirm: str | None) -> int:
+@click.option("--unprotect", is_flag=True, help="First lift the protection of database, backups, images and pages.")
+def destroy(environment: str, rehearse: bool, confirm: str | None, unprotect: bool) -> int:
     """Destroy everything in the environment, once its name has been typed."""
-    workspace = open_workspace(environment, rehearse=rehearse)
+    variables = {"protected": False} if unprotect else {}
+    workspace = open_workspace(environment, rehearse=rehearse, variables=variables)
     with workspace.alone():
         record = workspace.plan(destroy=True)
         if not (rehearse or environment == LOCAL):
             _confirm(environment, record, confirm)
+        if unprotect:
+            workspace.plan()
+            workspace.apply_file()
+            workspace.plan(destroy=True)
         workspace.apply_file()
     click.echo(f"\n{environment}: destroyed ({record.summary})")
     return DONE

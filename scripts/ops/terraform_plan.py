@@ -40,11 +40,13 @@ class Record:
     plan_sha256: str
     inputs: dict[str, str]
     counts: dict[str, int]
+    applyable: bool  # also where only outputs or refreshed values would change
 
     @property
     def summary(self) -> str:
         """One line for people, such as `3 to create, 1 to change`."""
-        return ", ".join(f"{count} to {word}" for word, count in self.counts.items()) or "no changes"
+        resources = ", ".join(f"{count} to {word}" for word, count in self.counts.items())
+        return resources or ("no resource to change, only the state" if self.applyable else "no changes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +78,15 @@ class PlanFiles:
 
 def write_record(files: PlanFiles, environment: str, inputs: dict[str, str], now: datetime, *, destroy: bool) -> Record:
     """Writes down the plan that terraform has just made."""
+    plan = json.loads(files.json.read_text(encoding="utf-8"))
     record = Record(
         environment=environment,
         created_at=now.isoformat(timespec="seconds"),
         destroy=destroy,
         plan_sha256=file_digest([files.plan]),
         inputs=inputs,
-        counts=counts(json.loads(files.json.read_text(encoding="utf-8"))),
+        counts=counts(plan),
+        applyable=plan["applyable"],
     )
     files.record.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     return record

@@ -29,7 +29,6 @@ from pipeline.errors import PipelineError
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
 LOCAL = "local"  # the one environment that is no account
-TERRAFORM_CHANGES = 2  # what `-detailed-exitcode` says; click's 2 is a usage error, hence ours
 LOCK_SECONDS = 20
 # The state of another environment must not slip in through the shell; the arguments of a plan are ours to give.
 NOT_INHERITED = ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "TF_LOG_PROVIDER_JSON")
@@ -128,7 +127,7 @@ class Workspace:
     def must(self, *arguments: str, quiet: bool = False) -> Ended:
         """As `run`; raises TerraformFailed or Refused where it fails, with a state lock's holder in words."""
         ended = self.run(*arguments, *_colour(), quiet=quiet)
-        if ended.code != 0 and not (ended.code == TERRAFORM_CHANGES and "-detailed-exitcode" in arguments):
+        if ended.code != 0:
             self.fail(arguments[0], ended, quiet)
         return ended
 

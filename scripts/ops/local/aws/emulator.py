@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ops.local.aws.environment import REGION, merged
 from pipeline.errors import PipelineError
@@ -33,6 +33,8 @@ STOP_SECONDS = 5
 CALL_SECONDS = 30
 LOG_TAIL_LINES = 15
 LOG_BYTES = 20 * 2**20
+# Servers that are to outlive us; Python warns of a child that is forgotten while it runs.
+_outliving: list[subprocess.Popen[bytes]] = []
 
 
 class LocalAwsFailed(PipelineError):
@@ -193,6 +195,8 @@ class LocalAws:
         with socket.create_server((HOST, 0), backlog=256) as listener:
             self._process = self._launch(listener, detached, fresh)
             port = listener.getsockname()[1]
+        if detached:
+            _outliving.append(self._process)
         try:
             answer = self._wait_ready(self._process, port)
         except LocalAwsFailed:
@@ -210,7 +214,7 @@ class LocalAws:
 
     def _launch(self, listener: socket.socket, detached: bool, fresh: bool) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "ops.local.aws.server", f"--socket={listener.fileno()}"]
-        command += [f"--snapshot={self.snapshot_path}", *(["--fresh"] if fresh else [])]
+        command += [f"--state={self.state_path}", f"--snapshot={self.snapshot_path}", *(["--fresh"] if fresh else [])]
         command += ["--plain"] if self.plain else []
         inherited = [listener.fileno()]
         if not detached:

@@ -19,6 +19,8 @@ from werkzeug.serving import make_server
 from ops.local.aws import patches, snapshot
 
 CONTROL = "/local-aws/"  # our own pages, beside AWS's
+WATCH_SECONDS = 0.5
+RECORD_SECONDS = 90  # a start under load, and more
 QUIET_SECONDS = 20  # how long a save waits for calls under way
 
 
@@ -112,17 +114,33 @@ def die_with(pipe: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def die_without(state: Path) -> None:
+    """Ends this process once its record is gone (`make clean`, say), or never came: nobody could find it any more."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + RECORD_SECONDS
+        while not state.exists() and time.monotonic() < deadline:
+            time.sleep(WATCH_SECONDS)
+        while state.exists():
+            time.sleep(WATCH_SECONDS)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Serves until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--socket", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--snapshot", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True, help="record of this process, which its parent writes")
     parser.add_argument("--fresh", action="store_true", help="start empty")
     parser.add_argument("--guard", type=int, help="file descriptor of a pipe; its end is ours")
     parser.add_argument("--plain", action="store_true", help="moto as it is, without our patches (for their tests)")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing to tidy: a save is whole or not there
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the shell is for the command, not for us
+    die_without(options.state)
     if options.guard is not None:
         die_with(options.guard)
     if not options.plain:

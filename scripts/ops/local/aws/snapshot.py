@@ -55,14 +55,11 @@ def save(path: Path, now: datetime) -> Header:
     data = payload.getvalue()
     header = Header(**_versions(), saved_at=now.isoformat(), sha256=_digest(data), bytes=len(data))
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(json.dumps(asdict(header)).encode() + b"\n" + data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with new.open("wb") as file:
+        file.write(json.dumps(asdict(header)).encode() + b"\n" + data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
     return header
 
 
@@ -104,7 +101,7 @@ def _versions() -> dict[str, str]:
 
 def patches_digest() -> str:
     """Changes with any line of the patches or of this file: what an older patch stored, a newer may not understand."""
-    sources = sorted(PACKAGE.glob("patches/*.py")) + [PACKAGE / "snapshot.py"]
+    sources = [*sorted(PACKAGE.glob("patches/*.py")), PACKAGE / "snapshot.py"]
     return _digest(b"".join(source.read_bytes() for source in sources))[:12]
 
 
@@ -136,7 +133,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _spooled, _contents(value)
         if isinstance(value, defaultdict) and type(value) is not defaultdict:
             # a subclass whose constructor takes no factory
-            return type(value).__new__, (type(value),), value.__dict__, None, iter(list(value.items()))
+            return _defaults, (type(value), value.default_factory), value.__dict__, None, iter(list(value.items()))
         if isinstance(value, weakref.ref):
             return _weak, (value(),)
         if hasattr(value, "private_bytes") and type(value).__module__.startswith("cryptography"):
@@ -171,6 +168,12 @@ def _spooled(data: bytes, position: int) -> Any:
     file.write(data)
     file.seek(position)
     return file
+
+
+def _defaults(kind: type[defaultdict[Any, Any]], factory: Any) -> defaultdict[Any, Any]:
+    made = kind.__new__(kind)
+    defaultdict.__init__(made, factory)
+    return made
 
 
 def _weak(value: Any) -> Any:

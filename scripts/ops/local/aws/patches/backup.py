@@ -7,12 +7,14 @@ import time
 from typing import Any
 from urllib.parse import unquote
 
+from moto.backup import urls
+from moto.backup.models import BackupBackend
 from moto.backup.responses import BackupResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import EmptyResult
 from moto.moto_api._internal import mock_random
 
-from ops.local.aws.patches.tools import kept, method_of
+from ops.local.aws.patches.tools import around, kept, method_of
 
 SELECTIONS = "selections"
 
@@ -62,6 +64,30 @@ def tags() -> None:
     def list_tags(self: Any) -> str:
         arn = unquote(self.path.split("/tags/")[-1].rstrip("/"))
         return json.dumps({"Tags": self.backup_backend.list_tags(resource_arn=arn)})
+
+
+def recovery_points() -> None:
+    """ListRecoveryPointsByBackupVault, which Terraform asks before it deletes a vault; moto has no such page.
+
+    Nothing here ever backs up, so that there are none.
+    """
+
+    @method_of(BackupResponse)
+    def list_recovery_points_by_backup_vault(self: Any) -> str:
+        return json.dumps({"RecoveryPoints": []})
+
+    for end in ("recovery-points$", "recovery-points/$"):  # as the Go SDK and as botocore asks
+        urls.url_paths["{0}/backup-vaults/(?P<name>[^/]+)/" + end] = BackupResponse.dispatch
+
+
+def deleted_plans_are_gone() -> None:
+    """A plan may be made again after it was deleted; moto keeps the deleted one and finds it the same."""
+
+    @around(BackupBackend, "create_backup_plan")
+    def create_backup_plan(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
+        for identity in [identity for identity, plan in self.plans.items() if plan.deletion_date]:
+            del self.plans[identity]
+        return original(self, *args, **kwargs)
 
 
 def _plan_and_selection(path: str) -> tuple[str, str | None]:

@@ -41,23 +41,27 @@ def inactive_definitions_are_refused() -> None:
         return original(self, cluster_str, task_definition_str, *args, **kw)
 
 
-def task_state_changes() -> None:
-    """SubmitTaskStateChange, the agent's own call, which moto lacks: a runner reports states, reasons and exit codes.
-
-    From then on the task changes only by such reports, and each becomes an `ECS Task State Change` event.
-    """
+def tasks_run_until_stopped() -> None:
+    """A task runs until it ends or is stopped, and knows when it began; moto's dies of being looked at."""
 
     @around(Task, "__init__")
     def born(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
+        self._transitions = []
         self.created_at = self.started_at = unix_time(utcnow())
+
+
+def task_state_changes() -> None:
+    """SubmitTaskStateChange, the agent's own call, which moto lacks: a runner reports states, reasons and exit codes.
+
+    Each report becomes an `ECS Task State Change` event.
+    """
 
     @method_of(EC2ContainerServiceResponse)
     def submit_task_state_change(self: Any) -> str:
         backend = self.ecs_backend
         cluster = backend._get_cluster(self._get_param("cluster") or "default").name
         task = backend.tasks[cluster][self._get_param("task")]
-        task._transitions = []
         task.status = self._get_param("status")
         if task.status == "STOPPED":
             _stop(task, self._get_param("reason"))

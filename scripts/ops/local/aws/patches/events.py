@@ -15,7 +15,7 @@ DELIVERED = ("logs", "events", "sqs")
 
 
 def sns_targets() -> None:
-    """A rule publishes to an SNS topic, or starts a function or task; moto fails the whole PutEvents at one of these."""
+    """A rule publishes to a topic, or starts a function or task; moto fails the whole PutEvents at one of these."""
 
     @around(Rule, "send_to_targets")
     def send_to_targets(original: Any, self: Any, event: Any, transform_input: bool = True) -> None:
