@@ -19,7 +19,7 @@ def service_table() -> str:
     """The services as a Markdown table, in the order in which a row meets them."""
     lines = ["| service | does | fires | reads | writes |", "|---|---|---|---|---|"]
     for service in catalog.load():
-        rate = service.rate.removeprefix("rate(").removesuffix(")")
+        rate = service.rate.removeprefix("rate(").removesuffix(")").removeprefix("1 ")
         reads, writes = (", ".join(tables) or "–" for tables in (service.reads, service.writes))
         lines.append(f"| `{service.name}` | {service.purpose} | every {rate} | {reads} | {writes} |")
     return "\n".join(lines)
@@ -47,7 +47,8 @@ def replay_options() -> str:
     lines = ["| option | what |", "|---|---|"]
     for option in replay.main.params:
         if isinstance(option, click.Option):
-            usage = f"{option.opts[0]} {option.make_metavar(click.Context(replay.main)).strip('[]')}"
+            value = option.make_metavar(click.Context(replay.main)).strip("[]")
+            usage = f"{option.opts[0]} {value.replace('%Y-%m-%d', 'YYYY-MM-DD')}"
             default = f" [default: {option.default}]" if option.show_default else ""
             lines.append(f"| `{_cell(usage)}` | {_cell(option.help or '')}{default} |")
     return "\n".join(lines)
