@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "images.lock.json"
 LOCAL = ROOT / ".local" / "images.lock.json"
 SCHEMA = 1
+CONTENT = "content"  # the origin of a digest that no engine made
 LEFT_OUT = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 
@@ -43,13 +44,17 @@ def write(images: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 def complete(
-    services: Iterable[str], committed: dict[str, dict[str, Any]], root: Path = ROOT
+    services: Iterable[str],
+    committed: Mapping[str, dict[str, Any]],
+    built_here: Mapping[str, dict[str, Any]],
+    root: Path = ROOT,
 ) -> dict[str, dict[str, Any]]:
-    """The lock of ENV=local: what is committed, and for any other service its folder's content as digest.
+    """The lock of ENV=local: what was built and pushed here, else what is committed, else the folder's content.
 
-    Such a digest changes exactly when the image would, so that a plan works without an engine and says the truth.
+    A digest of content changes exactly when the image would, so that a plan works without an engine and says the truth.
     """
-    return {service: committed.get(service) or by_content(service, root) for service in services}
+    built = {name: entry for name, entry in built_here.items() if entry.get("origin") != CONTENT}
+    return {name: built.get(name) or committed.get(name) or by_content(name, root) for name in services}
 
 
 def by_content(service: str, root: Path = ROOT) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def by_content(service: str, root: Path = ROOT) -> dict[str, Any]:
         "digest": f"sha256:{content_digest(sources, root)}",
         "git_sha": "",
         "built_at": "",
-        "origin": "content",
+        "origin": CONTENT,
     }
 
 

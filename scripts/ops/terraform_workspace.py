@@ -98,7 +98,8 @@ class Workspace:
         if self.aws is None:
             return images_lock.COMMITTED
         services = [service.name for service in catalog.load()]
-        images_lock.write(images_lock.complete(services, images_lock.load()), images_lock.LOCAL)
+        built_here = images_lock.load(images_lock.LOCAL)
+        images_lock.write(images_lock.complete(services, images_lock.load(), built_here), images_lock.LOCAL)
         return images_lock.LOCAL
 
     def process_environ(self) -> dict[str, str]:
@@ -283,8 +284,8 @@ def _make_bucket(aws: LocalAws, name: str) -> None:
 
 def _caller_account(environ: Mapping[str, str]) -> str:
     """The account of the shell's credentials. Raises TerraformFailed where there are none that work."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+    import boto3  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
     try:
         client = boto3.session.Session(

@@ -116,7 +116,7 @@ def _backends() -> Iterator[tuple[str, str, str, Any]]:
                 yield backends.service_name, account, region, backend
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.Pickler):
     """Knows what moto keeps that no pickle can: its registries, locks, spooled files, weak references and keys."""
 
     def persistent_id(self, value: Any) -> tuple[str, ...] | None:

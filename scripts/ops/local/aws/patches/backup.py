@@ -25,9 +25,10 @@ def selections() -> None:
     @method_of(BackupResponse)
     def create_backup_selection(self: Any) -> str:
         plan, _ = _plan_and_selection(self.path)
-        made = {"BackupPlanId": plan, "SelectionId": str(mock_random.uuid4()), "CreationDate": time.time()}
+        identity = str(mock_random.uuid4())
+        made = {"BackupPlanId": plan, "SelectionId": identity, "CreationDate": time.time()}
         selection = json.loads(self.body)["BackupSelection"]
-        kept(self.backup_backend, SELECTIONS)[made["SelectionId"]] = {**made, "BackupSelection": selection}
+        kept(self.backup_backend, SELECTIONS)[identity] = {**made, "BackupSelection": selection}
         return json.dumps(made)
 
     @method_of(BackupResponse)

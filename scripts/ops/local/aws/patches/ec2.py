@@ -48,4 +48,4 @@ def subnet_ipv6_associations() -> None:
 
 def interfaces_without_dns_names() -> None:
     """In a VPC without DNS host names an interface has none; moto leaves the attribute out and RunTask stumbles."""
-    NetworkInterface.private_dns_name = None  # type: ignore[attr-defined]
+    NetworkInterface.private_dns_name = None  # type: ignore[assignment]

@@ -48,7 +48,7 @@ def resource_ids() -> None:
 
 def provisioned_clusters() -> None:
     """Only a cluster of engine mode `serverless` has a scaling configuration; moto reports one for each."""
-    original = models.DBCluster.scaling_configuration_info
+    original: Any = models.DBCluster.scaling_configuration_info
 
     def scaling_configuration_info(self: Any) -> Any:
         return original.fget(self) if self.engine_mode == "serverless" else None
