@@ -10,6 +10,7 @@ import pickle
 import platform
 import tempfile
 import threading
+import types
 import weakref
 from collections import defaultdict
 from collections.abc import Iterator
@@ -138,6 +139,8 @@ class _Pickler(cloudpickle.Pickler):
             return _weak, (value(),)
         if hasattr(value, "private_bytes") and type(value).__module__.startswith("cryptography"):
             return _private_key, (_der(value),)
+        if isinstance(value, types.GeneratorType):
+            return iter, ((),)  # the rest of a list that somebody pages through; page tokens do not outlive the server
         return super().reducer_override(value)
 
 
