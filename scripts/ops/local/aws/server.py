@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 from ops.local.aws import patches, snapshot
 
 CONTROL = "/local-aws/"  # our own pages, beside AWS's
+STATE_LOCK = ".tflock"  # how an S3 backend with use_lockfile ends the name of its lock
 WATCH_SECONDS = 0.5
 RECORD_SECONDS = 90  # a start under load, and more
 QUIET_SECONDS = 20  # how long a save waits for calls under way
@@ -101,7 +103,17 @@ def restore(path: Path) -> str:
         header = snapshot.load(path)
     except snapshot.SnapshotUnusable as error:
         return f"empty: {path.name} was left aside: {error}"
+    give_back_state_locks()
     return f"restored the state of {header.saved_at}"
+
+
+def give_back_state_locks() -> None:
+    """Removes the state locks of Terraform: whoever held one when the snapshot was taken is not at work on this one."""
+    for _, _, backend in s3_backends.iter_backends():
+        s3: Any = backend
+        for bucket in s3.buckets.values():
+            for name in [name for name in bucket.keys if name.endswith(STATE_LOCK)]:
+                bucket.keys.pop(name)
 
 
 def die_with(pipe: int) -> None:

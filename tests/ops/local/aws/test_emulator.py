@@ -54,6 +54,7 @@ def test_what_was_saved_is_there_again_and_can_be_worked_with(tmp_path: Path) ->
         s3 = aws.client("s3")
         s3.create_bucket(Bucket="state", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
         s3.put_object(Bucket="state", Key="terraform.tfstate", Body=b"{}" * 10)
+        s3.put_object(Bucket="state", Key="terraform.tfstate.tflock", Body=b"somebody of that time")
         assert aws.save()["bytes"] > 1000
         aws.client("ssm").put_parameter(Name="/ops-pipeline/late", Value="lost", Type="String")
     with aws:
@@ -64,6 +65,9 @@ def test_what_was_saved_is_there_again_and_can_be_worked_with(tmp_path: Path) ->
         ssm.put_parameter(Name="/ops-pipeline/new", Value="a name that no snapshot knew", Type="String")
         assert aws.client("kms").decrypt(CiphertextBlob=secret)["Plaintext"] == b"hush"
         assert aws.client("s3").get_object(Bucket="state", Key="terraform.tfstate")["Body"].read() == b"{}" * 10
+        assert [each["Key"] for each in aws.client("s3").list_objects_v2(Bucket="state")["Contents"]] == [
+            "terraform.tfstate"
+        ]
 
 
 @pytest.mark.parametrize(
