@@ -325,6 +325,19 @@ def test_variables_have_defaults_literal_signs_and_no_meaning_in_the_old_version
     assert not resource("arn:aws:s3:::b/${aws:PrincipalTag/team, 'company-wide'}", "2008-10-17")
 
 
+def test_a_wildcard_in_a_value_of_the_request_is_only_a_sign() -> None:
+    policies = Policies(identity=(policy(document(allow("s3:GetObject", "arn:aws:s3:::${aws:PrincipalTag/own}/*"))),))
+
+    def allowed(bucket: str) -> bool:
+        context = Context.of({"aws:PrincipalTag/own": "*"})
+        resource = f"arn:aws:s3:::{bucket}/key"
+        request = Request(principal=CARLOS, action="s3:GetObject", resource=resource, context=context)
+        return evaluate(request, policies).allowed
+
+    assert not allowed("another")
+    assert allowed("*")
+
+
 def test_a_queue_takes_the_dead_letters_of_one_rule_only() -> None:
     queue = f"arn:aws:sqs:us-west-2:{ACCOUNT}:MyEventDLQ"
     own = policy(

@@ -263,3 +263,37 @@ def test_a_document_is_read_as_the_api_returns_it() -> None:
     encoded = quote(json.dumps({"Statement": grant()}))
     assert encoded.startswith("%7B")
     assert evaluate(SEND, Policies(identity=(policy(encoded),)))
+
+
+@pytest.mark.parametrize(
+    ("family", "cluster", "element"),
+    [("dispatcher:7", "own", None), ("dispatcher:7", "other", "Condition"), ("stranger:1", "own", "Resource")],
+)
+def test_a_scheduler_role_runs_its_families_on_its_cluster_only(family: str, cluster: str, element: str | None) -> None:
+    place = f"arn:aws:ecs:us-west-2:{ACCOUNT}"
+    statement = grant(
+        action="ecs:RunTask",
+        resource=f"{place}:task-definition/dispatcher:*",
+        Sid="RunOwnTasks",
+        Condition={"ArnEquals": {"ecs:cluster": f"{place}:cluster/own"}},
+    )
+    run = Request(
+        principal=ROLE,
+        action="ecs:RunTask",
+        resource=f"{place}:task-definition/{family}",
+        context=Context.of({"ecs:cluster": f"{place}:cluster/{cluster}"}),
+    )
+    decision = evaluate(run, Policies(identity=(of(statement),)))
+    assert decision.allowed is (element is None)
+    assert [miss.element for miss in decision.near] == ([element] if element else [])
+
+
+def test_a_key_opens_only_the_secrets_that_are_its_own() -> None:
+    parameter = f"arn:aws:ssm:us-west-2:{ACCOUNT}:parameter/own/key"
+    condition = {"StringEquals": {"kms:EncryptionContext:PARAMETER_ARN": [parameter]}}
+    policies = Policies(identity=(of(grant(action="kms:Decrypt", Condition=condition)),))
+    for asked, fits in {parameter: True, f"{parameter}2": False}.items():
+        context = Context.of({"kms:EncryptionContext:PARAMETER_ARN": asked})
+        key = f"arn:aws:kms:us-west-2:{ACCOUNT}:key/1"
+        decrypt = Request(principal=ROLE, action="kms:Decrypt", resource=key, context=context)
+        assert evaluate(decrypt, policies).allowed is fits

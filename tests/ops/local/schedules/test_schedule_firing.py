@@ -90,6 +90,16 @@ def test_the_seconds_of_a_start_are_dropped_to_the_next_minute(given: dict[str, 
     ]
 
 
+def test_a_rate_counts_from_the_minute_after_a_start_between_two() -> None:
+    every_five = schedule("rate(5 minutes)", CreationDate=utc(2026, 1, 26, 18, 59, 30))
+    assert times(every_five, utc(2026, 1, 26), utc(2026, 1, 26, 19, 6)) == ["01-26 19:00", "01-26 19:05"]
+
+
+def test_a_cron_does_not_fire_before_it_exists() -> None:
+    hourly = schedule("cron(0 * * * ? *)", CreationDate=utc(2026, 1, 26, 14, 0, 1))
+    assert times(hourly, utc(2026, 1, 26), utc(2026, 1, 26, 16)) == ["01-26 15:00"]
+
+
 def test_a_start_date_is_the_first_occurrence_and_an_end_date_may_be_the_last() -> None:
     bounded = schedule("rate(2 hours)", StartDate=utc(2026, 1, 27, 3), EndDate=utc(2026, 1, 27, 7))
     assert times(bounded, utc(2026, 1, 26), utc(2026, 1, 28)) == ["01-27 03:00", "01-27 05:00", "01-27 07:00"]
