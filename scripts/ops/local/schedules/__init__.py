@@ -17,7 +17,7 @@ from ops.local.schedules.delivery import (
 )
 from ops.local.schedules.expressions import At, Expression, Rate, ValidationException, parse_expression
 from ops.local.schedules.firing import fires_between, invocation_window, next_fire
-from ops.local.schedules.inputs import execution_id, rule_input, schedule_input, scheduled_event
+from ops.local.schedules.inputs import aws_time, execution_id, rule_input, schedule_input, scheduled_event
 
 __all__ = [
     "At",
@@ -36,6 +36,7 @@ __all__ = [
     "after_failure",
     "api_action_arn",
     "attempts_until_exhausted",
+    "aws_time",
     "backoff_seconds",
     "execution_id",
     "fires_between",
