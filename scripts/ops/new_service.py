@@ -238,7 +238,7 @@ def _what_next(service: NewService, migration: Path) -> str:
     ]
     later = [
         (f"{QUERIES}/{name}/", "where its SQL goes, a statement a file"),
-        ("make lock", "after adding a library to its requirements.in"),
+        ("make lock", "after adding a library to its requirements.in and to pyproject.toml"),
     ]
     return "\n".join([f"added {name}:", *_listed(added), "next:", *_listed(steps), "later:", *_listed(later)])
 
