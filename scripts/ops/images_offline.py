@@ -5,6 +5,7 @@ Ordinary builds do not need this; the tests and CI do where there is neither a D
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -21,7 +22,9 @@ PACKAGES = ROOT / ".ci" / "packages"
 SETTINGS = ROOT / ".local" / "containers" / "containers.conf"
 RELEASE = "trixie"  # Debian 13, whose python3 is the 3.13 of the ordinary base
 MIRROR = "http://deb.debian.org/debian"
-INCLUDED = ("python3", "python3-pip-whl", "passwd", "ca-certificates", "tzdata")
+# libstdc++6 comes with apt in the official image, and numpy needs it
+INCLUDED = ("python3", "python3-pip-whl", "libstdc++6", "passwd", "ca-certificates", "tzdata")
+RECIPE_LABEL = "ops-pipeline.base-recipe"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SCRATCH_BYTES = 600 * 2**20
 # What makes the official image of it: pip for the system's Python, which Debian forbids (PEP 668), the name `python`,
@@ -49,9 +52,14 @@ def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return dict(environ)
 
 
+def possible() -> bool:
+    """Whether `prepare` can be tried."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
 def prepare(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Installs what is missing (seconds where nothing is) and writes the engine's settings; the environment for it."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if not possible():
         raise CannotPrepare("a base image can be made from Debian's packages only as root on Debian or Ubuntu")
     ended = subprocess.run([str(PACKAGES)], env=dict(environ), capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -79,8 +87,9 @@ def settings(environ: Mapping[str, str]) -> str:
 
 
 def make_base(engine: Engine, name: str = BASE_IMAGE) -> bool:
-    """Makes the image that builds start from, under the official one's name; False where it is there already."""
-    if engine.find(name):
+    """Makes the image that builds start from, under the official one's name; False where that or ours is there."""
+    there = engine.find(name)
+    if there and there.labels.get(RECIPE_LABEL, _recipe()) == _recipe():
         return False
     if engine.name == "docker":
         raise NoEngine("--base-from-debian is for podman; docker pulls its base")
@@ -94,7 +103,13 @@ def make_base(engine: Engine, name: str = BASE_IMAGE) -> bool:
 def _import(engine: Engine, archive: Path, name: str) -> None:
     """An archive of a root folder as an image."""
     podman = Engine(name="podman", version="", environ=engine.environ)  # buildah cannot; both have one store
-    podman.call("import", "--quiet", f"--change=ENV PATH={PATH}", str(archive), name)
+    changes = (f"--change=ENV PATH={PATH}", f"--change=LABEL {RECIPE_LABEL}={_recipe()}")
+    podman.call("import", "--quiet", *changes, str(archive), name)
+
+
+def _recipe() -> str:
+    """Changes with what the base is made of."""
+    return hashlib.sha256(f"{RELEASE} {INCLUDED} {AS_OFFICIAL} {PATH}".encode()).hexdigest()[:12]
 
 
 def _bootstrap(archive: Path, environ: Mapping[str, str]) -> None:

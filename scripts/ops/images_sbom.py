@@ -17,7 +17,9 @@ import importlib.metadata, json, pathlib, re
 status = pathlib.Path("/var/lib/dpkg/status")
 text = status.read_text() if status.exists() else ""
 print(json.dumps({
-    "pypi": sorted((d.name.lower(), d.version) for d in importlib.metadata.distributions()),
+    "pypi": sorted(
+        (re.sub(r"[-_.]+", "-", d.name).lower(), d.version) for d in importlib.metadata.distributions()
+    ),
     "deb": sorted(re.findall(r"^Package: (\S+)$.*?^Version: (\S+)$", text, re.M | re.S)),
 }))
 """
