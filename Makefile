@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 ENV ?=
 terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
-.PHONY: help demo test plan apply destroy drift build-images push local-aws check fmt bench matrix docs schema lock hooks clean
+.PHONY: help demo test plan apply destroy drift cost build-images push local-aws check fmt bench matrix docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +55,10 @@ destroy: .venv/ready ## ENV=…: destroy everything there, once its name has bee
 	@$(call terraform,destroy) $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(UNPROTECT),--unprotect)
 
 drift: .venv/ready ## ENV=…: compare what is live with state and code
-	@$(python) -m ops.drift --env '$(ENV)' $(if $(REPORT),--report '$(REPORT)')
+	@$(python) -m ops.drift $(if $(ENV),--env '$(ENV)') $(if $(REHEARSE),--rehearse) $(if $(REPORT),--report '$(REPORT)')
+
+cost: .venv/ready ## ENV=…: say what it costs a month; PLAN=1: by the plan that was made last
+	@$(python) -m ops.cost $(if $(ENV),--env '$(ENV)') $(if $(PLAN),--plan) $(if $(REPORT),--report '$(REPORT)')
 
 build-images: .venv/ready ## Build every image (docker, podman or buildah); BASE_FROM_DEBIAN=1 where no registry is in reach
 	@scripts/build-images $(if $(BASE_FROM_DEBIAN),--base-from-debian)
