@@ -26,5 +26,6 @@ module "observability" {
 
   budget_usd         = var.budget_usd
   protected          = var.protected
+  old_pages_days     = var.old_pages_days
   log_retention_days = var.log_retention_days
 }

@@ -167,3 +167,14 @@ variable "log_retention_days" {
     error_message = "log_retention_days: CloudWatch knows no retention of ${var.log_retention_days} days."
   }
 }
+
+variable "old_pages_days" {
+  description = "Days that old versions of the status page are kept; null for ever, which spares the provider's minute of waiting for the rule."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.old_pages_days == null ? true : var.old_pages_days >= 1
+    error_message = "old_pages_days: ${coalesce(var.old_pages_days, 0)} is less than 1."
+  }
+}

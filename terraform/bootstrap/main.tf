@@ -28,6 +28,12 @@ resource "aws_kms_key" "state" {
   policy                  = data.aws_iam_policy_document.key.json
 }
 
+# modules/delivery lets CI decrypt the state by this name.
+resource "aws_kms_alias" "state" {
+  name          = "alias/${local.catalog.project}-state"
+  target_key_id = aws_kms_key.state.key_id
+}
+
 resource "aws_s3_bucket" "state" {
   #checkov:skip=CKV_AWS_18:CloudTrail sees who reads the state
   #checkov:skip=CKV_AWS_144:the state is no backup; what it describes can be imported again
@@ -79,8 +85,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
     filter {}
 
     noncurrent_version_expiration {
-      noncurrent_days           = 365
-      newer_noncurrent_versions = 20
+      noncurrent_days = 365
     }
 
     abort_incomplete_multipart_upload {

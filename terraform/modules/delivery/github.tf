@@ -1,13 +1,16 @@
-# What GitHub's workflows may do, without any key: `plan` reads, `push` writes images. No role applies; a person does.
+# What GitHub's workflows may do, without any key. `plan` compares code with state for pull requests, `drift` compares state with
+# reality for main, `push` stores images for main. No role applies; a person does.
 locals {
+  main = ["repo:${coalesce(var.github_repository, "-")}:ref:refs/heads/main"]
   github = var.github_repository == null ? {} : {
-    # Pull requests and the nightly drift check plan; only main pushes.
-    plan = ["repo:${var.github_repository}:pull_request", "repo:${var.github_repository}:ref:refs/heads/main"]
-    push = ["repo:${var.github_repository}:ref:refs/heads/main"]
+    plan  = ["repo:${var.github_repository}:pull_request"]
+    drift = local.main
+    push  = local.main
   }
   policies = {
-    plan = data.aws_iam_policy_document.plan.json
-    push = data.aws_iam_policy_document.push.json
+    plan  = data.aws_iam_policy_document.plan.json
+    drift = data.aws_iam_policy_document.drift.json
+    push  = data.aws_iam_policy_document.push.json
   }
 }
 
@@ -70,6 +73,19 @@ data "aws_iam_policy_document" "plan" {
   }
 
   statement {
+    # The key is bootstrap's, known here by its alias alone.
+    sid       = "DecryptState"
+    actions   = ["kms:Decrypt"]
+    resources = ["arn:aws:kms:*:*:key/*"]
+
+    condition {
+      test     = "ForAnyValue:StringEquals"
+      variable = "kms:ResourceAliases"
+      values   = ["alias/${var.project}-state"]
+    }
+  }
+
+  statement {
     sid       = "ReadState"
     actions   = ["s3:GetObject", "s3:ListBucket"]
     resources = [var.state_bucket_arn, "${var.state_bucket_arn}/*"]
@@ -79,6 +95,25 @@ data "aws_iam_policy_document" "plan" {
     sid       = "ReadOwnBuckets"
     actions   = ["s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration"]
     resources = ["arn:aws:s3:::${var.project}-*"]
+  }
+}
+
+# A refresh decrypts every SecureString only to throw the value away: the provider asks no other way. So what refreshes can read
+# secrets, and that is code on main; a pull request, whose code nobody has read yet, plans with -refresh=false.
+data "aws_iam_policy_document" "drift" {
+  #checkov:skip=CKV_AWS_356:as for plan
+  source_policy_documents = [data.aws_iam_policy_document.plan.json]
+
+  statement {
+    sid       = "RefreshSecrets"
+    actions   = ["kms:Decrypt"]
+    resources = [var.secrets_key_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "kms:ViaService"
+      values   = ["ssm.*.amazonaws.com"]
+    }
   }
 }
 

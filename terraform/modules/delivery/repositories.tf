@@ -37,3 +37,31 @@ resource "aws_ecr_lifecycle_policy" "this" {
     },
   ] })
 }
+
+# ECS pulls with the execution role; Lambda pulls by itself, and would write this policy by itself if it were not here.
+data "aws_iam_policy_document" "function" {
+  for_each = var.function_arns
+
+  statement {
+    sid     = "OwnFunction"
+    actions = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = [each.value]
+    }
+  }
+}
+
+resource "aws_ecr_repository_policy" "function" {
+  for_each = var.function_arns
+
+  repository = aws_ecr_repository.this[each.key].name
+  policy     = data.aws_iam_policy_document.function[each.key].json
+}

@@ -10,8 +10,20 @@ variable "services" {
   nullable    = false
 }
 
+variable "function_arns" {
+  description = "ARN of the function, by the name of each service that is one."
+  type        = map(string)
+  nullable    = false
+}
+
 variable "key_arn" {
   description = "ARN of the KMS key for the repositories."
+  type        = string
+  nullable    = false
+}
+
+variable "secrets_key_arn" {
+  description = "ARN of the KMS key of the secret parameters."
   type        = string
   nullable    = false
 }

@@ -109,17 +109,13 @@ resource "aws_cloudwatch_composite_alarm" "down" {
   ok_actions    = [aws_sns_topic.alarms.arn]
 }
 
+# Over the whole account: a filter by tag counts nothing until someone activates the tag for billing.
 resource "aws_budgets_budget" "monthly" {
   name         = "${var.project}-monthly"
   budget_type  = "COST"
   limit_amount = format("%.1f", var.budget_usd)
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
-
-  cost_filter {
-    name   = "TagKeyValue"
-    values = ["user:Project$${var.project}"]
-  }
 
   notification {
     comparison_operator       = "GREATER_THAN"

@@ -38,6 +38,8 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "records" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "records" {
+  count = var.old_pages_days == null ? 0 : 1
+
   bucket = aws_s3_bucket.records.id
 
   # A page every five minutes is 105,000 old versions a year.
@@ -48,7 +50,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "records" {
     filter {}
 
     noncurrent_version_expiration {
-      noncurrent_days = 30
+      noncurrent_days = var.old_pages_days
     }
 
     abort_incomplete_multipart_upload {

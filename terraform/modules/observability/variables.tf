@@ -105,3 +105,9 @@ variable "log_retention_days" {
   type        = number
   nullable    = false
 }
+
+variable "old_pages_days" {
+  description = "Days that old versions of the status page are kept; null for ever."
+  type        = number
+  default     = null
+}

@@ -27,10 +27,15 @@ data "aws_iam_policy_document" "trust" {
       identifiers = [local.is_task ? "ecs-tasks.amazonaws.com" : "lambda.amazonaws.com"]
     }
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [var.account.id]
+    # ECS says for which account it asks; Lambda does not.
+    dynamic "condition" {
+      for_each = local.is_task ? [var.account.id] : []
+
+      content {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [condition.value]
+      }
     }
   }
 }
