@@ -67,9 +67,10 @@ def parse(text: str) -> Evaluate:
     return evaluate
 
 
-def names_in(text: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def names_in(text: str) -> frozenset[str]:
     """The ids that an expression refers to (names that begin with a lower-case letter)."""
-    return {match["name"] for match in TOKENS.finditer(text) if match["name"] and match["name"][0].islower()}
+    return frozenset(match["name"] for match in TOKENS.finditer(text) if match["name"] and match["name"][0].islower())
 
 
 # What binds how strongly; AND, OR and their signs are the loosest.
@@ -419,9 +420,13 @@ def _metrics(scope: Scope, part: Value = "") -> Value:
 def _clock(read: Callable[[datetime], float]) -> Callable[..., Value]:
     """A function of the timestamps; its series has every point. DAY is 1 on Monday, 7 on Sunday; all in UTC."""
 
+    @lru_cache(maxsize=64)  # all alarms of a tick look at the same few ranges
+    def at(starts: tuple[int, ...]) -> Series:
+        return Series([read(datetime.fromtimestamp(start, tz=UTC)) for start in starts])
+
     def clock(scope: Scope, value: Value) -> Value:
         _series("a date function", value)
-        return Series([read(datetime.fromtimestamp(start, tz=UTC)) for start in scope.starts])
+        return at(tuple(scope.starts))
 
     return clock
 
