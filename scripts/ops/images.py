@@ -65,7 +65,9 @@ def push(environment: str, rehearse: bool, allow_dirty: bool, base_image: str, l
             entries = images_push.push_all(own, ecr, host, services, _tell_pushed)
     path = lock or (images_lock.LOCAL if workspace.aws else images_lock.COMMITTED)
     images_lock.write(entries, path)
-    click.echo(f"{path}: {len(entries)} digests" + ("" if workspace.aws else "; commit it"))
+    click.echo(
+        f"{path}: {len(entries)} digests" + ("; make plan takes them from there" if workspace.aws else "; commit it")
+    )
 
 
 def push_locally(engine: Engine, aws: LocalAws, services: list[Built]) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,11 @@ from ops.local.registry import Refused as ManifestRefused
 from ops.local.registry import Registry
 from pipeline.errors import PipelineError
 
+MEDIA_TYPES = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+]
+
 
 class PushRefused(PipelineError):
     """What was asked would push something that no commit has, or that cannot be told apart later."""
@@ -105,7 +110,7 @@ def find(ecr: Any, name: str, tag: str) -> Stored | None:
     wanted = {"repositoryName": name, "imageIds": [{"imageTag": tag}]}
     try:
         detail = ecr.describe_images(**wanted)["imageDetails"][0]
-        manifest = json.loads(ecr.batch_get_image(**wanted)["images"][0]["imageManifest"])
+        image = ecr.batch_get_image(**wanted, acceptedMediaTypes=MEDIA_TYPES)["images"][0]
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "ImageNotFoundException":
@@ -116,7 +121,7 @@ def find(ecr: Any, name: str, tag: str) -> Stored | None:
     return Stored(
         digest=detail["imageDigest"],
         pushed_at=detail["imagePushedAt"].isoformat(timespec="seconds"),
-        config=manifest.get("config", {}).get("digest", ""),
+        config=json.loads(image["imageManifest"]).get("config", {}).get("digest", ""),
     )
 
 

@@ -56,21 +56,15 @@ def test_a_missing_repository_is_told_with_what_makes_it(aws: LocalAws) -> None:
         images_push.find(aws.client("ecr"), "ops-pipeline/nothing", "tag")
 
 
-def test_a_push_that_the_engine_does_not_manage_is_told_in_its_words(
-    aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_push_that_the_engine_does_not_manage_is_told_in_its_words(aws: LocalAws, tmp_path: Path) -> None:
     ecr = aws.client("ecr")
     ecr.create_repository(repositoryName=REPOSITORY)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     failing = engine(tmp_path, "echo connection reset by peer >&2; exit 125")
     with pytest.raises(PushFailed, match=r"some_service:a{40} was not pushed: (.|\n)*connection reset by peer"):
         images_push.push_all(failing, ecr, "registry.example", [built()], lambda pushed: None)
 
 
-def test_a_push_that_never_arrived_is_not_taken_for_one(
-    aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+def test_a_push_that_never_arrived_is_not_taken_for_one(aws: LocalAws, tmp_path: Path) -> None:
     with pytest.raises(PushFailed, match="was pushed, and ECR does not have it"):
         images_push.push_all(engine(tmp_path, "true"), aws.client("ecr"), "nowhere", [built()], lambda pushed: None)
 
