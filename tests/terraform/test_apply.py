@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -79,28 +80,17 @@ def live(found: Workspace) -> Life:
         )
 
 
-@pytest.fixture(scope="module", params=["local", "production"])
-def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Life:
-    return live(workspace(request.param, tmp_path_factory.mktemp(request.param)))
-
-
-def test_a_first_apply_makes_it_all_and_the_second_plan_is_empty(life: Life) -> None:
+@pytest.mark.parametrize("environment", ["local", "production"])
+def test_an_environment_is_applied_planned_empty_restored_and_destroyed_whole(environment: str, tmp_path: Path) -> None:
+    """One test an environment and not four, so that parallel workers do not each apply it."""
+    life = live(workspace(environment, tmp_path))
     assert life.planned.counts["create"] > 150
-    assert not life.again.value.applyable, life.again.value.counts
-
-
-def test_it_is_there_again_from_its_snapshot(life: Life) -> None:
+    assert not life.again.value.applyable, f"the second plan is not empty: {life.again.value.counts}"
     assert life.restored.value.restored.startswith("restored the state of ")
-    assert not life.after_restore.applyable, life.after_restore.counts
-
-
-def test_destroy_leaves_nothing(life: Life) -> None:
+    assert not life.after_restore.applyable, f"the plan after a restore is not empty: {life.after_restore.counts}"
     assert {kind: names for kind, names in life.left.items() if names} == {}
     assert "root_module" not in life.state_left.get("values", {})
-
-
-def test_it_is_fast_enough(life: Life) -> None:
-    assert life.applied.seconds <= APPLY_SECONDS[life.planned.environment]
+    assert life.applied.seconds <= APPLY_SECONDS[environment]
     assert life.restored.seconds <= RESTORE_SECONDS
     assert life.again.seconds <= EMPTY_PLAN_SECONDS
 
