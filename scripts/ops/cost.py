@@ -76,7 +76,7 @@ def show(report: dict[str, Any], prices: Prices, console: Console) -> None:
     for name in sources:
         console.print(f"  {escape(report['sources'][name])}", soft_wrap=True)
     if unsure := sorted(set(prices.unsure) & set(report["prices"])):
-        console.print(f"Not read in AWS's own table: {', '.join(unsure)} (see scripts/ops/prices.yaml)", soft_wrap=True)
+        console.print(f"From no page that we read: {', '.join(unsure)} (see scripts/ops/prices.yaml)", soft_wrap=True)
     seconds = report["assumptions"]["task_seconds"]
     console.print(f"Assumed: {seconds['value']} s a task, billed as 60 ({escape(seconds['why'])}).", soft_wrap=True)
     if report["unpriced"]:
