@@ -284,8 +284,8 @@ def _make_bucket(aws: LocalAws, name: str) -> None:
 
 def _caller_account(environ: Mapping[str, str]) -> str:
     """The account of the shell's credentials. Raises TerraformFailed where there are none that work."""
-    import boto3  # type: ignore[import-untyped]
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         client = boto3.session.Session(

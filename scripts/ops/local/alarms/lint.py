@@ -230,8 +230,8 @@ def from_file(path: Path) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]
 
 def from_live(endpoint: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
     """Alarms (with tags) and schedules of the AWS at `endpoint`; "aws" is the real one of the environment."""
-    import boto3  # type: ignore[import-untyped]  # half a second, which a plan does not need
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
 
     local = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": environment.REGION}
     try:

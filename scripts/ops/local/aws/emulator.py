@@ -153,8 +153,8 @@ class LocalAws:
 
     def client(self, service: str, region: str = REGION, **config: Any) -> Any:
         """A boto3 client of this AWS, whatever the environment says."""
-        import boto3  # type: ignore[import-untyped]  # here, since `status` and `env` do without its 0.3 s
-        from botocore.config import Config  # type: ignore[import-untyped]
+        import boto3
+        from botocore.config import Config
 
         session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)
         return session.client(
