@@ -8,7 +8,7 @@ import os
 import secrets
 import subprocess
 import time as wall_time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -36,7 +36,7 @@ RUN_TIMEOUT_SECONDS = 300
 # A real feed shows its newest 100 items; a file of news is to be read whole, an outage of hours included.
 FEED_ITEMS = 2_000
 # A server that restarts is back by then, one that is gone is not.
-DATABASE_PATIENCE_SECONDS = 15
+DATABASE_PATIENCE_SECONDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class Plan:
     kills: tuple[Kill, ...] = ()
     runtime: str = "fork"
     speed: float | None = None  # virtual seconds a wall second; None: as fast as it goes
+    parameters: Mapping[str, str] = field(default_factory=dict)  # in the place of what a replay sets, or of `initial`
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -84,7 +85,8 @@ class Replay:
         self.catalog = services or catalog.load()
         self.id = secrets.token_hex(4)
         self.tally = Tally()
-        self._owing: set[str] = set()
+        self._undone: set[str] = set()  # whose newest run did not do its work
+        self._owing: set[str] = set()  # those, and what comes after them in a row's way
         self._pending_kills: list[Kill] = []
         self._connections: tuple[Connection, ...] = ()
         self._arn_prefix = f"arn:aws:scheduler:{self.catalog.region}:{ACCOUNT}:schedule"
@@ -125,12 +127,13 @@ class Replay:
     def _settle(self, window: Window) -> None:
         """Real time goes on after the end: services that were kept from their last work get to fire again.
 
-        Outages end with the window: what is to be seen is whether all is made up for after them."""
+        Outages end with the window: what is to be seen is whether all is made up for after them. The feeds' clock
+        stands still, so that a replay with troubles has the same news as one without."""
         at = window.end + MINUTE
         while self._still_owing() and at <= window.end + replay_plan.SETTLING:
-            self._tick(at, outages=())
+            self._tick(at, settling=True)
             at += MINUTE
-        left = (name for name in self.catalog.services if name in self._owing)
+        left = (name for name in self.catalog.services if name in (self._undone or self._owing))
         self.tally.unfinished += [f"{window.session.date} {name}" for name in left]
 
     def _still_owing(self) -> set[str]:
@@ -140,12 +143,13 @@ class Replay:
             self._owe_from(self.catalog[name])
         return self._owing
 
-    def _tick(self, at: datetime, outages: Sequence[Outage] | None = None) -> None:
+    def _tick(self, at: datetime, *, settling: bool = False) -> None:
         self._require_database(at)
         self._exchange.set_now(at)
-        self._feeds.set_now(at)
+        if not settling:
+            self._feeds.set_now(at)
         for service in replay_plan.due(self.catalog, at):
-            if replay_plan.is_out(service, at, self.plan.outages if outages is None else outages):
+            if not settling and replay_plan.is_out(service, at, self.plan.outages):
                 self.tally.held_back[service.name] = self.tally.held_back.get(service.name, 0) + 1
                 self._owe_from(service)
             else:
@@ -171,6 +175,7 @@ class Replay:
         self.tally.fired += 1
         self.tally.peak_rss_mb = max(self.tally.peak_rss_mb, run.peak_rss_mb or 0.0)
         if code in (0, 3):
+            self._undone.discard(service.name)
             self._owing.discard(service.name)
             return
         self._owe_from(service)
@@ -181,6 +186,7 @@ class Replay:
 
     def _owe_from(self, service: Service) -> None:
         """A service that missed its work owes it, and so does all that comes after it in a row's way."""
+        self._undone.add(service.name)
         names = list(self.catalog.services)
         self._owing.update(names[names.index(service.name) :])
 
@@ -243,6 +249,7 @@ class Replay:
             "rss_feeds": json.dumps([self._feeds.url(name) for name in self._feeds.names or [DEFAULT_FEED]]),
             "alpaca_key_id": self._exchange.key_id,
             "alpaca_secret_key": self._exchange.secret_key,
+            **self.plan.parameters,
         }
 
 

@@ -232,9 +232,7 @@ class MarketData:
 def _texts(table: Table) -> list[str]:
     """One JSON object a bar, keys as the vendor orders them."""
     times = np.datetime_as_string(table.ts.astype("datetime64[s]")).tolist() if len(table) else []
-    volumes = table.volume.tolist()
-    if all(map(float.is_integer, volumes)):
-        volumes = list(map(int, volumes))
+    volumes = list(map(whole, table.volume.tolist()))
     columns = (table.close, table.high, table.low, table.trade_count, table.open)
     return [
         f'{{"c":{c!r},"h":{h!r},"l":{low!r},"n":{n},"o":{o!r},"t":"{t}Z","v":{v},"vw":{vw!r}}}'

@@ -1,0 +1,37 @@
+"""More than one replay over one database: the second changes nothing, and two at once trade nothing twice."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ops.local.postgres import Database
+from pipeline import store
+from replay_world import EAGER, SERVICES, checksums, eventful_market, replayed
+
+TRADES = b"""
+select count(*), count(distinct (s.symbol, s.ts, s.rule)), count(distinct d.client_order_id)
+from dispatches d join signals s on s.id = d.signal_id where d.state = 'SIMULATED'"""
+
+
+def test_a_second_replay_adds_and_changes_nothing(database: Database) -> None:
+    """The first has an outage and a kill, so that the second meets a ledger of gaps and late features."""
+    troubles = {"outages": [f"{SERVICES[0]}=09:44-09:46"], "kills": [f"{SERVICES[1]}@09:48"]}
+    first = replayed(database.url, eventful_market(), EAGER, start="09:40", end="09:50", **troubles)
+    before = checksums(database.url)
+    second = replayed(database.url, eventful_market(), EAGER, start="09:40", end="09:50")
+    assert first.signals == first.dispatches > 0
+    assert first.faults == second.faults == {}
+    assert checksums(database.url) == before
+    counted = ("session_bars_stored", "features", "news", "sentiments", "signals", "dispatches", "gaps")
+    assert {name: getattr(second, name) for name in counted} == {name: getattr(first, name) for name in counted}
+
+
+def test_two_replays_at_once_lose_nothing_and_trade_nothing_twice(database: Database) -> None:
+    def replay(_: int) -> dict[str, int]:
+        return replayed(database.url, eventful_market(), EAGER, start="09:42", end="09:50").faults
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(replay, range(2))) == [{}, {}]
+    with store.connect(database.url) as connection:
+        trades, signals, orders = connection.execute(TRADES).fetchone() or (0, 0, 0)
+    assert trades == signals == orders > 0
