@@ -101,12 +101,22 @@ def _lists(before: list[Any], after: list[Any], path: Path) -> Iterator[Differen
             yield from differences(one, other, (*path[:-1], f"{path[-1]}[{key}]"))
     elif len(left) == len(right) == 1 and isinstance(left[0], dict) and isinstance(right[0], dict):
         yield from differences(left[0], right[0], path)  # a block, which Terraform writes as a list of one
-    elif not (left and right) and all(isinstance(part, dict) for part in [*left, *right]) and path:
+    elif path and _one_sided(left, right) and not _lone_block(before, after):
         for part in [*left, *right]:
             where = (*path[:-1], f"{path[-1]}[{_label(part, before, after)}]")
             yield Difference(path=where, before=part if left else None, after=part if right else None)
     elif left or right or before != after:
         yield Difference(path=path, before=_unwrapped(before), after=_unwrapped(after))
+
+
+def _one_sided(left: list[Any], right: list[Any]) -> bool:
+    return not (left and right) and all(isinstance(part, dict) for part in [*left, *right])
+
+
+def _lone_block(before: list[Any], after: list[Any]) -> bool:
+    """Whether there is a single block without a name, on one side alone."""
+    parts = [*before, *after]
+    return len(parts) == 1 and not any(name in parts[0] for name in NAMES)
 
 
 def _label(part: dict[str, Any], before: list[Any], after: list[Any]) -> str:
