@@ -233,14 +233,15 @@ def _stoppable(deadline_seconds: float, log: Log) -> Iterator[None]:
     def terminate(signum: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _end_for_good(STOP_SECONDS, log)
+        last_resorts.append(_end_for_good(STOP_SECONDS, log))
         raise Terminated("stopped by SIGTERM; the next run takes over what was not done")
 
     def expire(signum: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _end_for_good(GRACE_SECONDS, log)
+        last_resorts.append(_end_for_good(GRACE_SECONDS, log))
         raise DeadlineExceeded(f"still going after its deadline of {deadline_seconds:g} s")
 
+    last_resorts: list[threading.Timer] = []
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGALRM)}
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGALRM, expire)
@@ -251,10 +252,12 @@ def _stoppable(deadline_seconds: float, log: Log) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+        for timer in last_resorts:
+            timer.cancel()  # a Lambda's process lives on, and its next run must not be ended for this one
 
 
-def _end_for_good(seconds: float, log: Log) -> None:
-    """Ends the process unless it ends by itself within `seconds`."""
+def _end_for_good(seconds: float, log: Log) -> threading.Timer:
+    """Ends the process unless it ends by itself, or the timer is cancelled, within `seconds`."""
 
     def end() -> None:
         with suppress(Exception):
@@ -264,3 +267,4 @@ def _end_for_good(seconds: float, log: Log) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+    return timer
