@@ -53,7 +53,7 @@ def of_plan(path: Path) -> list[Resource]:
 def _planned(module: dict[str, Any]) -> Iterator[Resource]:
     for each in module.get("resources", []):
         if each["mode"] == "managed":
-            yield Resource(address=each["address"], type=each["type"], values=each["values"])
+            yield Resource(address=each["address"], type=each["type"], values=each.get("values") or {})
     for child in module.get("child_modules", []):
         yield from _planned(child)
 

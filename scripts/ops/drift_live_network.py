@@ -17,6 +17,7 @@ VPC_PARTS = (
     ("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-id", "vpc-endpoints"),
     ("describe_network_acls", "NetworkAcls", "NetworkAclId", "vpc-id", "network-acl"),
 )
+MADE_BY_AWS = (100, 101, 32767, 32768)  # rule numbers: all IPv4, all IPv6, and the two that refuse the rest
 GONE = ("deleted", "deleting", "failed")
 
 
@@ -123,8 +124,34 @@ def vpc_parts(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
                 yield Stray(arn=_arn(declared, word.removesuffix("s"), identity), name=identity, remove=remove)
 
 
+def access_lists(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
+    """Entries of our VPC's own access list, which AWS makes with one rule that lets all through, for IPv4 and IPv6."""
+    managed = declared.names("aws_default_network_acl", "id")
+    for vpc in _vpcs(declared):
+        filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default", "Values": ["true"]}]
+        for each in pages(clients("ec2"), "describe_network_acls", "NetworkAcls", Filters=filters):
+            identity = each["NetworkAclId"]
+            remove = f"aws ec2 delete-network-acl-entry --network-acl-id {identity}"
+            foreign = [entry for entry in each["Entries"] if entry["RuleNumber"] not in MADE_BY_AWS]
+            for entry in foreign if identity not in managed else []:
+                way, number = ("egress" if entry["Egress"] else "ingress"), entry["RuleNumber"]
+                yield Stray(
+                    arn=_arn(declared, "network-acl", identity),
+                    name=identity,
+                    attribute=f"{way}[{number}]",
+                    expected=None,
+                    actual={
+                        "action": entry["RuleAction"],
+                        "peer": entry.get("CidrBlock") or entry.get("Ipv6CidrBlock"),
+                    },
+                    severity=CRITICAL,
+                    remove=f"{remove} --rule-number {number} --{way}",
+                )
+
+
 PARTS: tuple[tuple[str, Part], ...] = (
     ("security groups and rules", security_groups),
     ("routes", routes),
+    ("entries of the VPC's access list", access_lists),
     ("subnets, gateways, endpoints and access lists", vpc_parts),
 )

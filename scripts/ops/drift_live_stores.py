@@ -32,6 +32,29 @@ def log_groups(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
                 yield Stray(arn=each["arn"].removesuffix(":*"), name=name, remove=remove)
 
 
+def log_filters(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
+    """Filters on our log groups: one makes metrics up, or hands every line to somebody else."""
+    logs = clients("logs")
+    for group in declared.of("aws_cloudwatch_log_group"):
+        name = group["name"]
+        for call, answer, word in (
+            ("describe_subscription_filters", "subscriptionFilters", "subscription"),
+            ("describe_metric_filters", "metricFilters", "metric"),
+        ):
+            for each in pages(logs, call, answer, logGroupName=name):
+                filter_name = each["filterName"]
+                if filter_name in declared.names(f"aws_cloudwatch_log_{word}_filter", "name"):
+                    continue
+                yield Stray(
+                    arn=group["arn"],
+                    name=name,
+                    attribute=f"{word}_filters[{filter_name}]",
+                    expected=None,
+                    actual=each.get("destinationArn") or each.get("metricTransformations"),
+                    remove=f"aws logs delete-{word}-filter --log-group-name {name} --filter-name {filter_name}",
+                )
+
+
 def parameters(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
     """Parameters under our prefix: one that nobody declared is read by nobody, often a misspelt name. Never a value."""
     for each in pages(clients("ssm"), "describe_parameters", "Parameters"):
@@ -129,6 +152,23 @@ plans = _named(
 )
 
 
+def backup_selections(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
+    """What else our backup plan was told to copy."""
+    backup = clients("backup")
+    for plan in declared.of("aws_backup_plan"):
+        for each in pages(backup, "list_backup_selections", "BackupSelectionsList", BackupPlanId=plan["id"]):
+            if not declared.has_id(each["SelectionId"]):
+                identity = f"--backup-plan-id {plan['id']} --selection-id {each['SelectionId']}"
+                yield Stray(
+                    arn=plan["arn"],
+                    name=plan["name"],
+                    attribute=f"selections[{each['SelectionName']}]",
+                    expected=None,
+                    actual=each.get("IamRoleArn"),
+                    remove=f"aws backup delete-backup-selection {identity}",
+                )
+
+
 def tagged(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
     """Whatever carries our Project tag, of any service, whatever its name."""
     filters = [{"Key": "Project", "Values": [declared.project]}]
@@ -153,6 +193,7 @@ def _place(declared: Declared, service: str, name: str) -> str:
 
 PARTS: tuple[tuple[str, Part], ...] = (
     ("log groups", log_groups),
+    ("filters on log groups", log_filters),
     ("parameters", parameters),
     ("alarms and dashboards", alarms),
     ("queues", queues),
@@ -162,5 +203,6 @@ PARTS: tuple[tuple[str, Part], ...] = (
     ("key aliases", aliases),
     ("backup vaults", vaults),
     ("backup plans", plans),
+    ("backup selections", backup_selections),
     ("anything tagged as ours", tagged),
 )

@@ -91,4 +91,4 @@ def resources(state: dict[str, Any]) -> Iterator[tuple[str, str, Values]]:
         pending += module.get("child_modules", [])
         for each in module.get("resources", []):
             if each["mode"] == "managed":
-                yield each["type"], each["address"], each["values"]
+                yield each["type"], each["address"], each.get("values") or {}

@@ -183,6 +183,19 @@ def _forgetful_queue(aws: Aws) -> None:
     aws("sqs").set_queue_attributes(QueueUrl=_queue(aws), Attributes={**kept, "MessageRetentionPeriod": "60"})
 
 
+def _acl_entry(aws: Aws) -> dict[str, Any]:
+    vpc = aws("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["ops-pipeline"]}])["Vpcs"][0]["VpcId"]
+    own = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default", "Values": ["true"]}]
+    found = aws("ec2").describe_network_acls(Filters=own)["NetworkAcls"][0]["NetworkAclId"]
+    return {
+        "NetworkAclId": found,
+        "RuleNumber": 50,
+        "Egress": False,
+        "CidrBlock": "0.0.0.0/0",
+        "PortRange": {"From": 5432, "To": 5432},
+    }
+
+
 def _bucket(aws: Aws) -> str:
     return f"ops-pipeline-records-{ACCOUNT}-{REGION}"
 
@@ -603,6 +616,34 @@ CASES = (
         address=f"arn:aws:logs:{PLACE}:log-group:/ecs/ops-pipeline/old",
         attribute="exists",
         remove=lambda aws: aws("logs").delete_log_group(logGroupName="/ecs/ops-pipeline/old"),
+    ),
+    Case(
+        name="someone counts our log lines as our metric",
+        inject=lambda aws: aws("logs").put_metric_filter(
+            logGroupName="/ecs/ops-pipeline/classifier",
+            filterName="fake-beat",
+            filterPattern="",
+            metricTransformations=[
+                {"metricName": "RunsCompleted", "metricNamespace": "OpsPipeline", "metricValue": "1"}
+            ],
+        ),
+        kind="undeclared",
+        address=f"arn:aws:logs:{PLACE}:log-group:/ecs/ops-pipeline/classifier",
+        attribute="metric_filters[fake-beat]",
+        remove=lambda aws: aws("logs").delete_metric_filter(
+            logGroupName="/ecs/ops-pipeline/classifier", filterName="fake-beat"
+        ),
+    ),
+    Case(
+        name="an access list refuses the database's port",
+        inject=lambda aws: aws("ec2").create_network_acl_entry(**_acl_entry(aws), Protocol="6", RuleAction="deny"),
+        kind="undeclared",
+        address=f"arn:aws:ec2:{PLACE}:network-acl/acl-",
+        attribute="ingress[50]",
+        actual={"action": "deny", "peer": "0.0.0.0/0"},
+        remove=lambda aws: aws("ec2").delete_network_acl_entry(
+            **{key: value for key, value in _acl_entry(aws).items() if key not in ("CidrBlock", "PortRange")}
+        ),
     ),
     Case(
         name="a queue that only its tag calls ours",

@@ -1,4 +1,4 @@
-"""Drift injected into the applied stack is found, named and healed; all cases at once, since each has its own resource."""
+"""Drift injected into the applied stack is found, named and healed; all at once, since each has its own resource."""
 
 from __future__ import annotations
 

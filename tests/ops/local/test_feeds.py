@@ -185,7 +185,7 @@ def test_a_hanging_answer_ends_when_the_server_stops() -> None:
         with pytest.raises(requests.exceptions.ReadTimeout):
             requests.get(server.url(), timeout=0.1)
         started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20  # it would hang for an hour
 
 
 @pytest.mark.parametrize("kind", ["drip", "slow_headers"])

@@ -76,7 +76,7 @@ def test_apply_without_a_plan_is_refused(workspace: Workspace) -> None:
 def test_what_was_planned_is_applied_once_and_by_its_file(workspace: Workspace, played: Path) -> None:
     workspace.plan()
     workspace.apply()
-    assert calls(played)[-1].endswith(f"-lock-timeout=20s {workspace.files.plan} -no-color")
+    assert calls(played)[-1].endswith(f" {workspace.files.plan} -no-color")
     with pytest.raises(PlanRefused):
         workspace.apply()
 
