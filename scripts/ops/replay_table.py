@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.replay_report import Report
+from pipeline import catalog
 from pipeline.ledger import Outcome
 
 OUTCOMES = (*(outcome.value for outcome in Outcome), "KILLED")
@@ -29,10 +30,14 @@ def _runs(report: Report) -> Table:
     for outcome in shown:
         table.add_column(outcome, justify="right")
     table.add_column("held back", justify="right")
-    for service, counts in report.runs.items():
+    for service, counts in _in_a_rows_order(report.runs):
         held = report.runs_held_back.get(service, 0)
         table.add_row(service, *(str(counts.get(o, "")) for o in shown), str(held or ""))
     return table
+
+
+def _in_a_rows_order(runs: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
+    return [(name, runs[name]) for name in catalog.load().services if name in runs]
 
 
 def _rows(report: Report) -> Table:

@@ -18,9 +18,7 @@ def lines(database: Any) -> list[str]:
 def test_the_expected_schema_is_what_the_migrations_make(database: Any) -> None:
     wanted = "\n".join(lines(database)) + "\n"
     if schema.FILE.read_text(encoding="utf-8") != wanted:
-        pytest.fail(
-            f"a migration changed the schema: write this (healthcheck/schema.sql) to {schema.FILE.name}:\n{wanted}"
-        )
+        pytest.fail(f"a migration changed the schema: run make schema, which writes to {schema.FILE.name}:\n{wanted}")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -178,9 +177,3 @@ def test_a_wrong_list_of_feeds_refuses_to_start(database: Any, urls: str) -> Non
     assert run.record is not None
     assert (run.exit_code, run.record.outcome, run.record.error_code) == (1, "FAILED", "config_invalid")
     assert "rss_feeds" in str(run.record.error)
-
-
-def test_a_run_takes_under_two_seconds(database: Any, server: FeedServer) -> None:
-    started = time.monotonic()
-    ingest(database, server.url("news"), server.url("macro"))
-    assert time.monotonic() - started < 2

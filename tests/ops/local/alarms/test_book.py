@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -398,12 +397,11 @@ def test_the_look_back_limit_cuts_the_evaluation_range() -> None:
     assert alarms.state("slow") is ALARM
 
 
-def test_a_session_of_sixty_alarms_takes_less_than_two_seconds() -> None:
+def test_a_session_that_beats_every_minute_keeps_every_silence_alarm_ok() -> None:
     alarms = book(
         *(fill_alarm(AlarmName=f"silent-{index}") for index in range(20)),
         *(alarm(AlarmName=f"slow-{index}", Period=300, Statistic="Sum") for index in range(40)),
     )
-    began = time.process_time()
     play(alarms, [1.0] * 390)
 
-    assert time.process_time() - began < 2
+    assert {alarms.state(f"silent-{index}") for index in range(20)} == {OK}
