@@ -57,6 +57,9 @@ def main() -> None:
     except (PipelineError, psycopg.Error, OSError) as error:
         console.print(f"demo: {' '.join(str(error).split())}", style="red", highlight=False)
         sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("demo: stopped; nothing that it started runs on")
+        sys.exit(replay.INTERRUPTED)
     sys.exit(0 if report.clean else 3)
 
 

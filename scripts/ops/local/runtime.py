@@ -26,8 +26,8 @@ from pipeline.errors import PipelineError
 REPOSITORY = Path(__file__).resolve().parents[3]
 IMAGE_FOLDERS = (REPOSITORY / "images", REPOSITORY / "images" / "base")
 ZYGOTE = Path(__file__).with_name("zygote.py")
-# What libraries import only when a run resolves a name or connects for the first time.
-LATE_IMPORTS = ("encodings.ascii", "encodings.idna", "psycopg")
+# What libraries import only once they resolve a name, connect, compare arrays or open a zip: half of a run's time.
+LATE_IMPORTS = ("encodings.ascii", "encodings.cp437", "encodings.idna", "netrc", "numpy.ma", "psycopg")
 # What every run reads first: the catalogue, the list of migrations, the sessions table. 5 ms of a run's 15.
 READ_ONCE = ("pipeline.catalog:load", "pipeline.store.migrations:known", "pipeline.sessions:covered")
 START_SECONDS = 60
