@@ -177,12 +177,6 @@ def _queue(aws: Aws) -> str:
     return str(aws("sqs").get_queue_url(QueueName="ops-pipeline-dead-letters")["QueueUrl"])
 
 
-def _forgetful_queue(aws: Aws) -> None:
-    # With its policy, which moto takes away where it is not given again; AWS leaves it.
-    kept = aws("sqs").get_queue_attributes(QueueUrl=_queue(aws), AttributeNames=["Policy"])["Attributes"]
-    aws("sqs").set_queue_attributes(QueueUrl=_queue(aws), Attributes={**kept, "MessageRetentionPeriod": "60"})
-
-
 def _acl_entry(aws: Aws) -> dict[str, Any]:
     vpc = aws("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["ops-pipeline"]}])["Vpcs"][0]["VpcId"]
     own = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default", "Values": ["true"]}]
@@ -475,7 +469,9 @@ CASES = (
     # What all share.
     Case(
         name="dead letters are kept for a minute",
-        inject=_forgetful_queue,
+        inject=lambda aws: aws("sqs").set_queue_attributes(
+            QueueUrl=_queue(aws), Attributes={"MessageRetentionPeriod": "60"}
+        ),
         kind="changed",
         address="module.observability.aws_sqs_queue.dead_letters",
         attribute="message_retention_seconds",

@@ -17,6 +17,7 @@ from ops.local.aws.patches import (
     logs,
     rds,
     scheduler,
+    sqs,
 )
 
 # In the order of application; the docstring of each says what AWS does and what moto does instead.
@@ -53,6 +54,7 @@ ALL: tuple[Callable[[], None], ...] = (
     scheduler.update_resets_what_is_left_out,
     scheduler.expressions_are_checked,
     scheduler.groups_must_exist,
+    sqs.attributes_not_named_stay,
 )
 
 
