@@ -9,6 +9,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
+    sys.path.insert(0, str(path.parents[1]))  # what benchmarks share with tests
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
