@@ -110,8 +110,9 @@ def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            for child in _family(process.pid):
-                child.kill()
+            if process.poll() is None:  # a number that has been given back may be somebody else's by now
+                for child in _family(process.pid):
+                    child.kill()
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -197,14 +197,21 @@ def main(**options: Any) -> None:
     try:
         with database(options["url"]) as url:
             report = run_with_progress(Replay(plan, url))
-        if options["report_file"]:
-            options["report_file"].write_text(report.as_text(), encoding="utf-8")
     except (PipelineError, psycopg.Error, OSError, TimeoutError) as error:
         _end(1, " ".join(str(error).split()))
     except KeyboardInterrupt:
         _end(INTERRUPTED, "stopped; nothing that it started runs on")
     replay_table.show(report, Console())
+    if options["report_file"]:
+        _write(options["report_file"], report)
     sys.exit(0 if report.clean else 3)
+
+
+def _write(path: Path, report: Report) -> None:
+    try:
+        path.write_text(report.as_text(), encoding="utf-8")
+    except OSError as error:
+        _end(1, f"--report {path}: {error.strerror}")
 
 
 def _end(code: int, text: str) -> NoReturn:
