@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +34,7 @@ class Story:
     healed: Report
     cleaned: Report
     plan_when_healed: dict[str, int]
+    secret: str
 
 
 def look(workspace: Workspace) -> Report:
@@ -39,30 +43,47 @@ def look(workspace: Workspace) -> Report:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with applied("local", tmp_path_factory.mktemp("drift")) as workspace:
+    with applied("local", tmp_path_factory.mktemp("stack")) as workspace:
         yield workspace
 
 
 @pytest.fixture(scope="session")
-def story(stack: Workspace) -> Story:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Lived once, by the first worker that asks; the others read it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (shared / "drift-story.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file = shared / "drift-story.pickle"
+        if not file.exists():
+            with applied("local", tmp_path_factory.mktemp("drift")) as workspace:
+                file.write_bytes(pickle.dumps(live(workspace)))
+        told: Story = pickle.loads(file.read_bytes())
+    return told
+
+
+def live(stack: Workspace) -> Story:
     clients = drift.clients_of(stack)
     after_apply = look(stack)
     for case in CASES:
         case.inject(clients)
-    change_secret(clients)
+    ssm, secret = clients("ssm"), "/ops-pipeline/alpaca_key_id"
+    ssm.put_parameter(Name=secret, Value=SECRET, Type="SecureString", Overwrite=True)
     injected = look(stack)
     stack.plan()
     stack.apply()
-    healed = look(stack)
-    counts = stack.plan().counts
+    healed, counts = look(stack), stack.plan().counts
     for case in CASES:
         if case.remove:
             case.remove(clients)
-    return Story(applied=after_apply, injected=injected, healed=healed, cleaned=look(stack), plan_when_healed=counts)
-
-
-def change_secret(clients: drift_live.Clients) -> None:
-    clients("ssm").put_parameter(Name="/ops-pipeline/alpaca_key_id", Value=SECRET, Type="SecureString", Overwrite=True)
+    return Story(
+        applied=after_apply,
+        injected=injected,
+        healed=healed,
+        cleaned=look(stack),
+        plan_when_healed=counts,
+        secret=ssm.get_parameter(Name=secret, WithDecryption=True)["Parameter"]["Value"],
+    )
 
 
 def as_json(report: Report) -> list[dict[str, Any]]:
@@ -95,9 +116,8 @@ def test_nothing_else_is_reported_than_what_was_injected(story: Story) -> None:
     assert drift.exit_code(story.injected) == drift.FOUND
 
 
-def test_a_changed_secret_value_is_no_drift_and_is_never_shown(story: Story, stack: Workspace) -> None:
-    kept = stack.aws.client("ssm").get_parameter(Name="/ops-pipeline/alpaca_key_id", WithDecryption=True)  # type: ignore[union-attr]
-    assert kept["Parameter"]["Value"] == SECRET
+def test_a_changed_secret_value_is_no_drift_is_kept_and_is_never_shown(story: Story) -> None:
+    assert story.secret == SECRET
     for report in (story.injected, story.healed, story.cleaned):
         told = json.dumps(report.as_json())
         assert SECRET not in told
@@ -132,7 +152,7 @@ def test_nothing_is_left_at_the_end(story: Story) -> None:
     assert drift.exit_code(story.cleaned) == drift.NONE
 
 
-def test_code_that_was_not_applied_is_pending(story: Story, stack: Workspace) -> None:
+def test_code_that_was_not_applied_is_pending(stack: Workspace) -> None:
     stack.variables = {**stack.variables, "log_retention_days": 14, "paused_services": ["classifier"]}
     try:
         found = {(f.kind, f.address, f.attribute, str(f.expected)) for f in look(stack).findings}
@@ -143,7 +163,7 @@ def test_code_that_was_not_applied_is_pending(story: Story, stack: Workspace) ->
     assert len([address for _, address, attribute, _ in found if attribute == "retention_in_days"]) >= 8
 
 
-def test_a_part_that_cannot_be_listed_is_said_and_is_no_all_clear(story: Story, stack: Workspace) -> None:
+def test_a_part_that_cannot_be_listed_is_said_and_is_no_all_clear(stack: Workspace) -> None:
     clients = drift.clients_of(stack)
 
     def refusing(service: str) -> Any:
@@ -163,7 +183,7 @@ def test_a_part_that_cannot_be_listed_is_said_and_is_no_all_clear(story: Story, 
     assert (list(report.findings), drift.exit_code(report)) == ([], drift.UNABLE)
 
 
-def test_a_plan_that_fails_is_said_and_live_things_are_still_compared(story: Story, stack: Workspace) -> None:
+def test_a_plan_that_fails_is_said_and_live_things_are_still_compared(stack: Workspace) -> None:
     stack.variables = {**stack.variables, "log_retention_days": 8}
     clients = drift.clients_of(stack)
     clients("logs").create_log_group(logGroupName="/ecs/ops-pipeline/late")
