@@ -57,8 +57,9 @@ def _compute_part(connection: Connection, symbols: Sequence[str], horizon: datet
     with connection.transaction():
         taken, changes = _take_changes(connection, symbols, horizon)
         counts = _compute(connection, changes, horizon, now) if changes else (0, 0)
+        noted = {"ids": taken, "horizon": horizon, "reach": TOUCHED_BARS}
         for settle in ("drop_changes", "shorten_changes"):
-            connection.execute(sql(f"feature_computer/{settle}"), {"ids": taken, "horizon": horizon})
+            connection.execute(sql(f"feature_computer/{settle}"), noted)
     return counts
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
 
+from ops.local.exchange import synthetic
 from ops.local.postgres import Database
 from pipeline import store
-from replay_world import EAGER, SERVICES, checksums, eventful_market, replayed
+from replay_world import DAY, EAGER, SERVICES, checksums, csv_of, eventful_market, lines_of, replayed
 
 TRADES = b"""
 select count(*), count(distinct (s.symbol, s.ts, s.rule)), count(distinct d.client_order_id)
@@ -35,3 +38,20 @@ def test_two_replays_at_once_lose_nothing_and_trade_nothing_twice(database: Data
     with store.connect(database.url) as connection:
         trades, signals, orders = connection.execute(TRADES).fetchone() or (0, 0, 0)
     assert trades == signals == orders > 0
+
+
+def test_days_in_the_wrong_order_and_a_corrected_file_leave_right_features(database: Database, tmp_path: Path) -> None:
+    """A replay of the past changes what later features rest on; they are mended once the clock comes to them."""
+    days = {day: sorted(lines_of(synthetic.market(["AAA"], day, seed=5))) for day in (date(2026, 1, 23), DAY)}
+    earlier, later = (csv_of(tmp_path / f"{day}.csv", lines) for day, lines in days.items())
+    corrected = [f"{days[DAY][1].rsplit(',', 1)[0]},777", *(line for line in days[DAY] if line != days[DAY][1])]
+    for path, window in (
+        (later, {"end": "09:34"}),
+        (earlier, {"start": "15:56"}),
+        (later, {"end": "09:35"}),
+        (csv_of(tmp_path / "corrected.csv", corrected), {"end": "09:35"}),
+    ):
+        assert replayed(database.url, path, **window).faults == {}
+    with store.connect(database.url) as connection:
+        assert connection.execute("select count(*) from bars_changed").fetchone() == (0,)
+        assert connection.execute("select volume from features where volume = 777").fetchall() == [(777.0,)]
