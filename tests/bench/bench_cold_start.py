@@ -5,10 +5,11 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from ops import replay
+from ops.local.runtime import Run
 from pipeline import catalog
 
 DAY = date(2026, 1, 26)
@@ -45,8 +46,10 @@ class _Timed(replay.Replay):
         super().__init__(plan, url)
         self._found = found
 
-    def _fire(self, service: catalog.Service, at: Any) -> None:
-        began = time.monotonic()
-        super()._fire(service, at)
-        assert self.last_run is not None
-        self._found.setdefault(service.name, []).append((time.monotonic() - began, self.last_run.peak_rss_mb or 0.0))
+    def _fire(self, service: catalog.Service, at: datetime, *, attempt: int = 1) -> None:
+        self._began = time.monotonic()
+        super()._fire(service, at, attempt=attempt)
+
+    def _account(self, service: catalog.Service, at: datetime, run: Run, *, killed: bool) -> None:
+        super()._account(service, at, run, killed=killed)
+        self._found.setdefault(service.name, []).append((time.monotonic() - self._began, run.peak_rss_mb or 0.0))
