@@ -23,6 +23,7 @@ from ops.local.news_file import DEFAULT_FEED, NewsItem
 from ops.local.news_file import Rejected as RejectedNews
 from ops.local.runtime import LATE_IMPORTS, READ_ONCE, ForkRuntime, ProcessRuntime, Run
 from ops.replay_kill import kill_in_write
+from ops.replay_news import ITEMS_A_FEED, spread
 from ops.replay_plan import MINUTE, Kill, Outage, Window
 from ops.replay_report import Report, sql
 from pipeline import catalog, store
@@ -33,8 +34,6 @@ from pipeline.store import Connection, migrations
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "000000000000"  # no account: what runs here is local
 RUN_TIMEOUT_SECONDS = 300
-# A real feed shows its newest 100 items; a file of news is to be read whole, an outage of hours included.
-FEED_ITEMS = 2_000
 # A server that restarts is back by then, one that is gone is not.
 DATABASE_PATIENCE_SECONDS = 10
 # So often, and so far apart, a run that stood back for another replay's is fired again.
@@ -111,7 +110,7 @@ class Replay:
             stack.callback(self._disconnect)
             self._runtime = runtime
             self._exchange = stack.enter_context(Exchange(self.plan.market))
-            self._feeds = stack.enter_context(FeedServer(self.plan.news, newest=FEED_ITEMS))
+            self._feeds = stack.enter_context(FeedServer(spread(self.plan.news), newest=ITEMS_A_FEED))
             self._connect()
             for window in self.plan.windows:
                 self._play_window(window, progress)

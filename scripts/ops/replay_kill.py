@@ -24,6 +24,9 @@ PRESENT = b"select pid from pg_stat_activity where pid = %s"
 # One message, so that the lock is asked for again before the run, let through, can do more than record its start.
 LET_BEGIN = b"rollback to savepoint before_its_record; lock table task_runs in share row exclusive mode"
 PATIENCE_SECONDS = 30
+# The server looks for lost clients every second. Where more was sent than the socket holds, it sees the end only after
+# it has read all of that, which takes the locks' release; without the commit that never came, it then rolls back.
+NOTICED_SECONDS = 3
 
 
 def kill_in_write(
@@ -45,7 +48,9 @@ def kill_in_write(
             run.kill(signal.SIGKILL)
         run.wait(timeout=PATIENCE_SECONDS)
         if session:
-            _wait_until_gone(watcher, session)
+            _wait_until_gone(watcher, session, NOTICED_SECONDS)
+    if session:
+        _wait_until_gone(watcher, session, PATIENCE_SECONDS)
     return run, session is not None
 
 
@@ -67,8 +72,8 @@ def _session_at_write(watcher: Connection, service: Service, run: Run) -> int | 
     return None
 
 
-def _wait_until_gone(watcher: Connection, session: int) -> None:
-    """The server notices a lost client within a second; its session then lets go of all that it holds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def _wait_until_gone(watcher: Connection, session: int, seconds: float) -> None:
+    """Until then the session holds on to its locks, and to the one that keeps the service's next run back."""
+    deadline = time.monotonic() + seconds
     while watcher.execute(PRESENT, (session,)).fetchone() and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ops import oracle
+from ops import oracle, replay_news
 from ops.replay_plan import MINUTE
-from pipeline import sessions
+from pipeline import catalog, sessions
 from pipeline.store import Connection
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Report:
     features_wrong_examples: list[str]
     lookahead_violations: int
     lookahead: Mapping[str, int]
+    news_in_file: int
     news: int
+    news_lost: int
     news_unclassified: int
     sentiments: int
     sentiments_by_label: Mapping[str, int]
@@ -81,6 +83,7 @@ class Report:
             "features missing": self.features_missing,
             "features wrong": self.features_wrong,
             "look-ahead violations": self.lookahead_violations,
+            "news lost": self.news_lost,
             "news without a sentiment": self.news_unclassified,
             "dispatches duplicated": self.dispatches_duplicated,
             "dispatches left undecided": self.dispatches_unsettled,
@@ -114,6 +117,7 @@ def build(connection: Connection, *, plan: Plan, tally: Tally, replay_id: str, s
     lost, differing = _compare_bars(expected, stored)
     wrong, missing = _check_features(connection, scope)
     lookahead = _counts(connection, "lookahead", scope)
+    news = replay_news.due(plan.news, plan.windows, catalog.load().writers("news")[0].period)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Report(
         session=_session(plan.windows[0]),
@@ -133,7 +137,9 @@ def build(connection: Connection, *, plan: Plan, tally: Tally, replay_id: str, s
         features_wrong_examples=[str(difference) for difference in wrong[:10]],
         lookahead_violations=sum(lookahead.values()),
         lookahead=lookahead,
+        news_in_file=len(news),
         news=_count(connection, "news", scope),
+        news_lost=len(replay_news.lost(news, connection.execute(sql("stored_news")).fetchall())),
         news_unclassified=_count(connection, "news_unclassified", scope),
         sentiments=_count(connection, "sentiments", scope),
         sentiments_by_label=_counts(connection, "sentiments_by_label", scope),

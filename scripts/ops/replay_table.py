@@ -56,7 +56,7 @@ def _rows(report: Report) -> Table:
     table.add_row(
         "features", f"{report.features:,}", f"{report.features_wrong} wrong, {report.features_missing} missing"
     )
-    table.add_row("news", f"{report.news:,}", "")
+    table.add_row("news", f"{report.news:,}", f"of {report.news_in_file:,} in the file, {report.news_lost} lost")
     table.add_row("sentiments", f"{report.sentiments:,}", _list(report.sentiments_by_label))
     table.add_row("signals", f"{report.signals:,}", _list(report.signals_by_side))
     table.add_row("dispatches", f"{report.dispatches:,}", _list(report.dispatches_by_state))

@@ -1,0 +1,2 @@
+-- Titles and links of all news.
+select title, link from news
