@@ -14,11 +14,11 @@ from typing import Any
 
 import click
 
+from ops.document import Document, DocumentInvalid
+from ops.document import load as load_document
 from ops.local.alarms import terraform_plan
 from ops.local.alarms.book import AlarmBook
 from ops.local.alarms.definition import Metric, State
-from ops.local.alarms.document import Document, DocumentInvalid
-from ops.local.alarms.document import load as load_document
 from ops.local.alarms.evaluate import EXTRA_PERIODS
 from ops.local.alarms.series import MetricStore
 from pipeline.errors import PipelineError

@@ -156,7 +156,7 @@ def test_alarms_may_come_from_a_file(tmp_path: Path, form: str) -> None:
         ("", 1, "the file is empty"),
         ("alarms: [", 1, "no YAML"),
         ("alarms: []\nalarms: []", 2, "'alarms' stands twice"),
-        ("alarms:\n  - AlarmNam: x\ntests: [{name: a, series: [], never: []}]", 2, "'AlarmNam' was unexpected"),
+        ("alarms:\n  - AlarmNam: x\ntests: [{name: a, series: [], never: []}]", 2, "did you mean 'AlarmName'?"),
         ("alarms: {from: gone.json}\ntests:\n  - {name: a, series: [], never: []}", 1, "gone.json cannot be read"),
         (
             "alarms: {from: x}\ntests:\n  - name: a\n    series: []\n    states: {x: {'9': OK}}",
