@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -115,23 +115,10 @@ class MetricStore:
     def put_emf(self, line: Mapping[str, Any]) -> int:
         """Stores the metrics of one Embedded Metric Format line (already parsed); how many data points it held."""
         stored = 0
-        header = line.get("_aws") or {}
-        at = datetime.fromtimestamp(header.get("Timestamp", 0) / 1000, tz=UTC)
-        for directive in header.get("CloudWatchMetrics") or ():
-            for names in directive.get("Dimensions") or [[]]:
-                dimensions = {name: str(line[name]) for name in names}
-                for spec in directive.get("Metrics") or ():
-                    metric = Metric.of(directive["Namespace"], spec["Name"], dimensions)
-                    stored += self._put_emf_metric(metric, at, spec, line.get(spec["Name"]))
+        for namespace, datum in emf_data(line):
+            self.put_metric_data({"Namespace": namespace, "MetricData": [datum]}, datum["Timestamp"])
+            stored += len(datum["Values"])
         return stored
-
-    def _put_emf_metric(self, metric: Metric, at: datetime, spec: Mapping[str, Any], found: Any) -> int:
-        """One metric of an EMF line: a number or a list of them; anything else is left out, as CloudWatch does."""
-        values = found if isinstance(found, list) else [found]
-        numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-        for number in numbers:
-            self.put(metric, at, number, unit=spec.get("Unit"), high_resolution=spec.get("StorageResolution") == 1)
-        return len(numbers)
 
     def exists(self, metric: Metric, now: int) -> bool:
         """Whether it had data in the two weeks before `now` (epoch seconds)."""
@@ -169,6 +156,29 @@ class MetricStore:
         self._latest[metric] = max(second, self._latest.get(metric, second))
         yield points.minutes.setdefault(minute, Bucket())
         yield points.fine.setdefault(second if high_resolution else minute, Bucket())
+
+
+def emf_data(line: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The metrics of an Embedded Metric Format line as (namespace, datum) pairs for put_metric_data.
+
+    Numbers and lists of them count; anything else is left out, as CloudWatch does.
+    """
+    header = line.get("_aws") or {}
+    at = datetime.fromtimestamp(header.get("Timestamp", 0) / 1000, tz=UTC)
+    for directive in header.get("CloudWatchMetrics") or ():
+        for names in directive.get("Dimensions") or [[]]:
+            dimensions = [{"Name": name, "Value": str(line[name])} for name in names]
+            for spec in directive.get("Metrics") or ():
+                found = line.get(spec["Name"])
+                values = [v for v in (found if isinstance(found, list) else [found]) if _is_number(v)]
+                if values:
+                    datum = {"MetricName": spec["Name"], "Dimensions": dimensions, "Timestamp": at, "Values": values}
+                    extra = {key: spec[key] for key in ("Unit", "StorageResolution") if spec.get(key)}
+                    yield directive["Namespace"], datum | extra
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def statistic(bucket: Bucket, name: str) -> float | None:

@@ -1,0 +1,112 @@
+"""The whole stack, applied once to a local AWS and kept by what it was made from; whoever asks gets it in seconds."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ops import images_lock, terraform_plan
+from ops.local.aws import LocalAws
+from ops.terraform_workspace import TERRAFORM, Workspace
+from pipeline import catalog
+
+ROOT = Path(__file__).resolve().parents[3]
+CACHE = ROOT / ".local" / "applied-stacks"
+KEPT = 2  # of each environment: a branch and what it came from
+# When what is applied was made, by the emulator's clock: before any session that could be played, on a whole minute.
+BORN = datetime(2000, 1, 3, tzinfo=UTC)
+
+Images = Mapping[str, Mapping[str, Any]]
+
+
+def images_of_checkout() -> dict[str, dict[str, Any]]:
+    """Each service's lock entry by the content of its folder."""
+    return {service.name: images_lock.by_content(service.name) for service in catalog.load()}
+
+
+def workspace(environment: str, folder: Path, images: Images) -> Workspace:
+    """An environment on a local AWS whose state, plans and provider links all lie in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images_lock.write({name: dict(entry) for name, entry in images.items()}, folder / "images.lock.json")
+    return Workspace(
+        environment=environment,
+        aws=LocalAws(folder / "aws"),
+        work=folder,
+        terraform=TERRAFORM,
+        variables={"images_lock_file": str(folder / "images.lock.json")},
+        shown=False,
+    )
+
+
+@contextmanager
+def applied(environment: str, folder: Path, images: Images) -> Iterator[Workspace]:
+    """The applied environment on an AWS of the caller's own in `folder`; it ends with the `with`.
+
+    Raises TerraformFailed where it could not be applied."""
+    shutil.copytree(kept(environment, images), folder, symlinks=True, dirs_exist_ok=True)
+    found = workspace(environment, folder, images)
+    assert found.aws
+    with found.aws:
+        found.ready()
+        yield found
+
+
+def is_kept(environment: str, images: Images) -> bool:
+    """Whether nothing has to be applied first, which takes about a minute."""
+    return (_folder(environment, images) / "done").is_file()
+
+
+def kept(environment: str, images: Images) -> Path:
+    """The folder with the snapshot of the applied environment; the first who asks applies it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{environment}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = _folder(environment, images)
+        if not (folder / "done").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            _apply(environment, folder, images)
+            (folder / "done").touch()
+            _forget_old(environment)
+        return folder
+
+
+def _apply(environment: str, folder: Path, images: Images) -> None:
+    fresh = workspace(environment, folder, images)
+    assert fresh.aws
+    with fresh.aws:
+        fresh.aws.set_now(BORN)
+        fresh.plan()
+        fresh.apply()
+        fresh.aws.confirm_subscriptions()
+        fresh.aws.save()
+
+
+def _folder(environment: str, images: Images) -> Path:
+    return CACHE / f"{environment}-{_digest(environment, images)}"
+
+
+def _digest(environment: str, images: Images) -> str:
+    """Of everything that an apply depends on: Terraform's code, the catalogue, the images, the emulator."""
+    files = [
+        *sorted(TERRAFORM.glob("*.tf")),
+        *sorted((TERRAFORM / "modules").rglob("*.tf")),
+        *sorted((TERRAFORM / "environments").glob(f"{environment}.*")),
+        *sorted((ROOT / "scripts" / "ops" / "local" / "aws").rglob("*.py")),
+        Path(__file__),
+        ROOT / "services.yaml",
+        ROOT / "services.schema.json",
+    ]
+    digests = " ".join(f"{name}={entry['digest']}" for name, entry in sorted(images.items()))
+    return hashlib.sha256(f"{terraform_plan.file_digest(files)} {digests}".encode()).hexdigest()[:16]
+
+
+def _forget_old(environment: str) -> None:
+    made = sorted(CACHE.glob(f"{environment}-*/done"), key=lambda done: done.stat().st_mtime, reverse=True)
+    for done in made[KEPT:]:
+        shutil.rmtree(done.parent)

@@ -1,0 +1,188 @@
+"""The deployed system on one machine: emulator, plane, PostgreSQL, exchange and feeds under one virtual clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ops.local import applied
+from ops.local.aws import LocalAws
+from ops.local.exchange import Exchange, Market
+from ops.local.feeds import FeedServer
+from ops.local.news_file import DEFAULT_FEED, NewsItem
+from ops.local.plane import Minute, Plane
+from ops.local.postgres import Postgres
+from ops.replay_news import ITEMS_A_FEED, spread
+from ops.terraform_workspace import Workspace
+from pipeline import catalog, store
+from pipeline.errors import PipelineError
+from pipeline.store import migrations
+
+MINUTE = timedelta(minutes=1)
+# What goes on before the first minute: no silence alarm looks back further, so that a cloud begins as one that runs.
+WARM_UP = timedelta(minutes=15)
+
+
+class CloudFailed(PipelineError):
+    """A part of the local cloud did not start, or the time went backwards."""
+
+
+@dataclass(kw_only=True)
+class Cloud:
+    """All parts, running. `environment` is what a shell command needs to find them."""
+
+    aws: LocalAws
+    workspace: Workspace
+    postgres: Postgres
+    database_url: str
+    exchange: Exchange
+    feeds: FeedServer
+    plane: Plane
+    symbols: tuple[str, ...]
+    now: datetime
+    minutes: list[Minute] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a command beside the cloud: where AWS, the database, the exchange and the clock are."""
+        return {
+            **self.aws.environment(os.environ),
+            **_machine(self.exchange),
+            "DATABASE_URL": self.database_url,
+            "OPS_CLOCK_URL": self.aws.url,
+        }
+
+    def tick(self, at: datetime, *, alarms: bool = True) -> Minute:
+        """Plays the virtual minute that begins at `at`. Raises CloudFailed where that is not later than the last."""
+        if self.minutes and at <= self.minutes[-1].at:
+            raise CloudFailed(f"{at:%H:%M}Z was played already; the clock stands at {self.minutes[-1].at:%H:%M}Z")
+        self.now = at
+        self.aws.set_now(at)
+        self.exchange.set_now(at)
+        self.feeds.set_now(at)
+        played = self.plane.tick(at, alarms=alarms)
+        self.minutes.append(played)
+        return played
+
+    def kill(self, name: str) -> None:
+        """Ends a part as SIGKILL does."""
+        self._part(name, {"postgres": self.postgres.kill, "aws": self.aws.down} | self._servers("stop"))()
+
+    def stop(self, name: str) -> None:
+        """Ends a part in an orderly way."""
+        self._part(name, {"postgres": self.postgres.stop, "aws": self._save_and_stop} | self._servers("stop"))()
+
+    def start(self, name: str) -> None:
+        """Starts a part that was stopped or killed, at its old address."""
+        self._part(name, {"postgres": self.postgres.start, "aws": self._start_aws} | self._servers("start"))()
+
+    def _servers(self, verb: str) -> dict[str, Callable[[], object]]:
+        return {"exchange": getattr(self.exchange, verb), "feeds": getattr(self.feeds, verb)}
+
+    def _part(self, name: str, known: Mapping[str, Callable[[], object]]) -> Callable[[], object]:
+        if name not in known:
+            raise CloudFailed(f"no part {name!r} of the cloud; there are: {', '.join(known)}")
+        return known[name]
+
+    def _save_and_stop(self) -> None:
+        self.aws.save()
+        self.aws.down()
+
+    def _start_aws(self) -> None:
+        self.aws.up(detached=False)
+        self.aws.set_now(self.now)
+        self.plane.deployed.reconnect()
+
+
+@contextmanager
+def open_cloud(
+    market: Market,
+    news: Sequence[NewsItem],
+    *,
+    start: datetime,
+    runtime: str = "fork",
+    seed: int = 1,
+    parameters: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[Cloud]:
+    """A cloud whose first minute will be `start` (whole, aware), as if it had run before; it ends with the `with`.
+
+    `parameters` take the place of what is set at first (by name, as in the catalogue). Raises CloudFailed, and what the
+    parts raise.
+    """
+    with ExitStack() as stack:
+        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ops-cloud-")))
+        images = applied.images_of_checkout()
+        workspace = stack.enter_context(applied.applied("local", place / "account", images))
+        aws = workspace.aws
+        assert aws
+        postgres = stack.enter_context(Postgres(durable=False))
+        database_url = _database(postgres)
+        exchange = stack.enter_context(Exchange(market))
+        feeds = stack.enter_context(FeedServer(spread(news), newest=ITEMS_A_FEED))
+        _set_parameters(aws, _values(market, exchange, feeds, database_url) | dict(parameters or {}))
+        plane = Plane(
+            aws,
+            environment=_machine(exchange),
+            packages=list(catalog.load().services),
+            known_images={name: str(entry["digest"]) for name, entry in images.items()},
+            runtime=runtime,
+            seed=seed,
+        )
+        cloud = Cloud(
+            aws=aws,
+            workspace=workspace,
+            postgres=postgres,
+            database_url=database_url,
+            exchange=exchange,
+            feeds=feeds,
+            plane=stack.enter_context(plane),
+            symbols=market.symbols,
+            now=start,
+        )
+        _warm_up(cloud, start)
+        yield cloud
+
+
+def _warm_up(cloud: Cloud, start: datetime) -> None:
+    at = start - WARM_UP
+    while at < start:
+        cloud.tick(at, alarms=False)
+        at += MINUTE
+
+
+def _database(postgres: Postgres) -> str:
+    database = postgres.create_database("pipeline")
+    with store.connect(database.url, name="cloud") as connection:
+        migrations.migrate(connection, catalog.load())
+    return database.url
+
+
+def _machine(exchange: Exchange) -> dict[str, str]:
+    """What stands in for the network: where the provider is, and that all this is local."""
+    return {"ENVIRONMENT": "local", "ALPACA_DATA_URL": exchange.url, "ALPACA_TRADING_URL": exchange.url}
+
+
+def _values(market: Market, exchange: Exchange, feeds: FeedServer, database_url: str) -> dict[str, str]:
+    """What an operator would have set: symbols, feeds, keys, and each service's way to the database."""
+    return {
+        "tickers": ",".join(market.symbols),
+        "rss_feeds": json.dumps([feeds.url(name) for name in feeds.names or [DEFAULT_FEED]]),
+        "alpaca_key_id": exchange.key_id,
+        "alpaca_secret_key": exchange.secret_key,
+        **{f"database_url/{service.name}": database_url for service in catalog.load()},
+    }
+
+
+def _set_parameters(aws: LocalAws, values: Mapping[str, str]) -> None:
+    """At the time when everything was made: what a session begins with was not changed lately."""
+    aws.set_now(applied.BORN + timedelta(hours=1))
+    ssm = aws.client("ssm", plane=True)
+    for name, value in values.items():
+        ssm.put_parameter(Name=f"/{catalog.load().project}/{name}", Value=value, Overwrite=True)
