@@ -75,11 +75,12 @@ class Complaints:
     @contextmanager
     def collecting(self, *place: str | int, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         """Turns a PipelineError (or one of `also`) of the block into a complaint about a part."""
+        kinds: tuple[type[Exception], ...] = (PipelineError, *also)
         try:
             yield
         except Mistake as error:
             self.add(str(error), *place, *error.place)
-        except (PipelineError, *also) as error:
+        except kinds as error:
             self.add(str(error), *place)
 
     def end(self) -> None:
@@ -95,10 +96,10 @@ def remedy(name: str, known: Iterable[str]) -> str:
     """What to write in the place of an unknown name: the nearest known one, and all of them."""
     names = sorted(known)
     near = _nearest(name, names)
-    shown = ", ".join(names)
-    if len(shown) > ALLOWED_SHOWN:
-        shown = f"{shown[:ALLOWED_SHOWN].rpartition(', ')[0]} … ({len(names)} in all)"
-    allowed = f"allowed: {shown}" if names else "none is allowed here"
+    listed = ", ".join(names)
+    if len(listed) > ALLOWED_SHOWN:
+        listed = f"{listed[:ALLOWED_SHOWN].rpartition(', ')[0]} … ({len(names)} in all)"
+    allowed = f"allowed: {listed}" if names else "none is allowed here"
     return f"did you mean {near!r}? {allowed}" if near else allowed
 
 
@@ -203,22 +204,23 @@ def _unknown_keys(error: Any) -> Iterator[tuple[str, str]]:
 def _words(error: Any) -> str:
     description = error.schema.get("description") if isinstance(error.schema, dict) else None
     after = f"; {description}" if description else ""
-    shown = _shown(error.instance)
+    found = shown(error.instance)
     if error.validator == "required":
         missing = error.message.removesuffix(" is a required property").strip("'")
         about = error.schema.get("properties", {}).get(missing, {}).get("description")
         return f"{missing!r} is missing" + (f": {about}" if about else after)
     if error.validator == "enum":
-        return f"{shown} is not allowed; {remedy(str(error.instance), map(str, error.validator_value))}"
+        return f"{found} is not allowed; {remedy(str(error.instance), map(str, error.validator_value))}"
     if error.validator == "type":
         wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         quote = "; put it in quotes" if wanted == ["string"] and isinstance(error.instance, int | float) else ""
-        return f"{shown} is not {' or '.join(KINDS[kind] for kind in wanted)}{quote}{after}"
+        return f"{found} is not {' or '.join(KINDS[kind] for kind in wanted)}{quote}{after}"
     if error.validator == "pattern":
-        return f"{shown} does not fit{after}"
+        return f"{found} does not fit{after}"
     return f"{error.message:.300}{after}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as it is written, cut short."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:57]}…"

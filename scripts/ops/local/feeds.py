@@ -136,10 +136,13 @@ class FeedServer:
         with self._lock:
             self._faults.setdefault(name, []).append(fault)
 
-    def clear_faults(self) -> None:
-        """Behave again."""
+    def clear_faults(self, name: str | None = None) -> None:
+        """Behave again: all feeds, or only `name` (what was set for '*' stays)."""
         with self._lock:
-            self._faults.clear()
+            if name is None:
+                self._faults.clear()
+            else:
+                self._faults.pop(name, None)
 
     def _take_fault(self, name: str) -> Fault | None:
         with self._lock:

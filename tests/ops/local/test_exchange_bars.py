@@ -14,7 +14,7 @@ from alpaca.data.requests import StockBarsRequest, StockLatestBarRequest
 from alpaca.data.timeframe import TimeFrame
 
 from exchange_client import CLOSE, MINUTE, NOON, OPEN, Client, small_market
-from ops.local.exchange import Exchange
+from ops.local.exchange import Exchange, faults
 
 
 @pytest.fixture
@@ -70,6 +70,36 @@ def test_a_delayed_symbol_comes_later_than_the_others() -> None:
         assert client.closes("AAA,BBB") == {"AAA": [100.0]}
         exchange.set_now(OPEN + timedelta(seconds=90))
         assert client.closes("AAA,BBB") == {"AAA": [100.0], "BBB": [200.0]}
+
+
+def test_a_delay_can_begin_and_end_in_the_middle_of_the_day(exchange: Exchange, client: Client) -> None:
+    exchange.set_now(OPEN + timedelta(seconds=120))
+    exchange.data.delay({"BBB": MINUTE})
+    assert client.closes("AAA,BBB") == {"AAA": [100.0, 100.01], "BBB": [200.0]}
+    exchange.data.delay({"BBB": timedelta()})
+    assert client.closes("AAA,BBB") == {"AAA": [100.0, 100.01], "BBB": [200.0, 200.01]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "served"),
+    [
+        (faults.drop(symbols=["AAA"]), 2 * 150),
+        (faults.drop(start=NOON - MINUTE), 3 * 149),
+        (faults.late(10, symbols=["AAA"]), 2 * 150 + 140),
+        (faults.corrupt(end=OPEN + 5 * MINUTE), 3 * 145),
+        (faults.drop(times=3), 3 * 150),
+        (faults.drop(probability=0.5), 3 * 150),
+        (faults.drop(path="/v2/orders"), 3 * 150),
+        (faults.status(500), 3 * 150),
+    ],
+    ids=["drop", "drop from", "late", "corrupt until", "for a while", "by chance", "elsewhere", "no fault of bars"],
+)
+def test_what_a_reader_can_have_leaves_out_what_is_withheld_for_good(
+    exchange: Exchange, fault: faults.Fault, served: int
+) -> None:
+    exchange.faults.add(fault)
+
+    assert len(exchange.data.served(NOON)) == served
 
 
 def test_the_limit_spans_symbols_in_their_order_and_pages_lose_and_repeat_nothing(client: Client) -> None:

@@ -49,6 +49,15 @@ def bracket(target: float, stop: float, **more: Any) -> MarketOrderRequest:
     return market_order(order_class="bracket", **(legs | more))
 
 
+def test_fills_can_begin_to_wait_in_the_middle_of_the_day(exchange: Exchange, client: Any) -> None:
+    exchange.delay_fills(2 * MINUTE)
+    sent = client.submit_order(market_order())
+    exchange.set_now(NOON + MINUTE)
+    assert client.get_order_by_id(sent.id).status.value != "filled"
+    exchange.set_now(NOON + 2 * MINUTE)
+    assert client.get_order_by_id(sent.id).status.value == "filled"
+
+
 def test_a_market_order_is_pending_then_filled_at_the_newest_close(client: Any) -> None:
     sent = client.submit_order(market_order())
     assert sent.status.value == "pending_new"

@@ -131,6 +131,15 @@ def test_a_fault_of_one_feed_leaves_the_others_alone(server: FeedServer) -> None
     assert get(server.url("tech")).status_code == 502
 
 
+def test_the_faults_of_one_feed_are_cleared_alone(server: FeedServer) -> None:
+    server.fault("news", "status", status=500)
+    server.fault("tech", "status", status=502)
+
+    server.clear_faults("news")
+
+    assert [get(server.url(name)).status_code for name in ("news", "tech")] == [200, 502]
+
+
 def test_faults_are_set_and_cleared_over_http(server: FeedServer) -> None:
     asked = {"feed": "news", "kind": "status", "options": {"status": 410}}
     assert requests.post(f"{server.base_url}/admin/faults", json=asked, timeout=SECONDS).status_code == 200

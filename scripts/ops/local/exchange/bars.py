@@ -28,6 +28,10 @@ from ops.local.exchange.query import (
 )
 from ops.local.exchange.wire import Answer, Request, refusal
 
+BARS_PATH = "/v2/stocks/bars"
+# Faults under which a bar does not come, or not as one that can be stored.
+WITHHOLDING = ("drop", "late", "corrupt")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -57,9 +61,13 @@ class MarketData:
         self.market = market
         self.faults = faults
         self._ready_after = np.full(len(market.symbols), 60, dtype=np.int64)
-        for symbol, delay in (delays or {}).items():
-            if symbol in market.position:
-                self._ready_after[market.position[symbol]] += int(delay.total_seconds())
+        self.delay(delays or {})
+
+    def delay(self, delays: Mapping[str, timedelta]) -> None:
+        """How much later than its minute's end a bar of these symbols appears from now on."""
+        for symbol, delay in delays.items():
+            if symbol in self.market.position:
+                self._ready_after[self.market.position[symbol]] = 60 + int(delay.total_seconds())
 
     # ── endpoints ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,6 +116,13 @@ class MarketData:
         key = at * SYMBOL_STRIDE + seconds(now) - int(self._ready_after[at])
         row = int(np.searchsorted(self.market.keys, key, side="right")) - 1
         return row if row >= self.market.starts[at] else None
+
+    def served(self, now: datetime) -> Ints:
+        """The rows that a reader can have by `now`: they exist, and no lasting fault drops, delays or corrupts them."""
+        lasting = [f for f in self.faults.all() if f.kind in WITHHOLDING and f.times is None and f.probability >= 1.0]
+        hiding = [f for f in lasting if BARS_PATH.startswith(f.path) and f.method in (None, "GET")]
+        ready = self.market.ts + self._ready_after[self.market.keys // SYMBOL_STRIDE]
+        return self._seen(np.flatnonzero(ready <= seconds(now)).astype(np.int64), hiding, now)
 
     # ── selection ────────────────────────────────────────────────────────────────────────────────────────────────────
 

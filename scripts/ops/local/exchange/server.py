@@ -134,6 +134,13 @@ class Exchange:
             raise ValueError(f"now must be zone-aware, not {now!r}")
         self._now = now.astimezone(UTC) if now else None
 
+    def delay_fills(self, delay: timedelta) -> None:
+        """Market orders wait that long from now on."""
+        with self._lock:
+            self._fill_delay = delay
+            for broker in self._brokers.values():
+                broker.fill_delay = delay
+
     def broker(self, account: str = PAPER) -> Broker:
         """The books of one account (each key pair belongs to one)."""
         with self._lock:
