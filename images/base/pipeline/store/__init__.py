@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import pq
+from psycopg import conninfo, pq
 
 from pipeline.errors import DatabaseUnreachable
 
 QUERIES = Path(__file__).with_name("queries")
+# AWS's own file (docs/decisions/0013): RDS signs its servers with these, and no system's trust store holds them.
+RDS_AUTHORITIES = Path(__file__).with_name("rds-global-bundle.pem")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -23,7 +26,8 @@ def connect(url: str, *, role: str | None = None, name: str | None = None) -> Co
     """An autocommit connection; statements that belong together go into `with connection.transaction()`.
 
     `role` is the database role whose grants apply from then on (the login must be a member of it). Times come back in
-    UTC. Raises DatabaseUnreachable, with the server's words and without the password.
+    UTC. An address with `sslmode=verify-full` is held to RDS's authorities, unless it or PGSSLROOTCERT names others.
+    Raises DatabaseUnreachable, with the server's words and without the password.
     """
     options = f"{CLIENT_CHECK} -c timezone=UTC" + (f" -c role={role}" if role else "")
     try:
@@ -34,6 +38,7 @@ def connect(url: str, *, role: str | None = None, name: str | None = None) -> Co
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             options=options,
             prepare_threshold=None,  # a run asks each question once or twice
+            sslrootcert=_trust(url),
         )
     except psycopg.OperationalError as error:
         raise _unreachable(error) from error
@@ -41,6 +46,15 @@ def connect(url: str, *, role: str | None = None, name: str | None = None) -> Co
         raise DatabaseUnreachable(
             "DATABASE_URL is not a PostgreSQL address: postgresql://user@host:port/name"
         ) from error
+
+
+def _trust(url: str) -> str | None:
+    """Whom to believe that a server is the one it says; None where nobody asks, or address or libpq's own say it."""
+    asked = conninfo.conninfo_to_dict(url)
+    verified = str(asked.get("sslmode") or os.environ.get("PGSSLMODE") or "").startswith("verify-")
+    if not verified or asked.get("sslrootcert") or os.environ.get("PGSSLROOTCERT"):
+        return None
+    return str(RDS_AUTHORITIES)
 
 
 def _unreachable(error: psycopg.OperationalError) -> DatabaseUnreachable:
