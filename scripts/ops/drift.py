@@ -24,6 +24,7 @@ from ops.terraform_workspace import LOCAL, TerraformFailed, Workspace, open_work
 from pipeline import catalog
 from pipeline.errors import PipelineError
 
+GLOBAL_REGION = "us-east-1"  # where services without a region are at home
 NONE, UNABLE, USAGE, FOUND = 0, 1, 2, 3
 COLOURS = {CRITICAL: "red", WARNING: "yellow", INFO: "cyan"}
 
@@ -39,7 +40,7 @@ def check(workspace: Workspace, clients: Clients, now: datetime) -> Report:
     found = [*(drift_plan.findings(plan, workspace.environment) if plan else []), *strays]
     if refusal:
         unchecked.insert(0, Unchecked(part="changed and pending (terraform plan)", reason=refusal))
-    findings, _ = with_since(by_weight(found), clients("cloudtrail"))
+    findings, _ = with_since(by_weight(found), clients("cloudtrail"), clients("cloudtrail", GLOBAL_REGION))
     return Report(env=workspace.environment, checked_at=now, findings=findings, unchecked=unchecked)
 
 
@@ -73,7 +74,7 @@ def _declared(state: dict[str, Any]) -> drift_state.Declared:
 
 def clients_of(workspace: Workspace) -> Clients:
     """Clients of the AWS that the workspace speaks to."""
-    make: Callable[[str], Any]
+    make: Callable[..., Any]
     if workspace.aws:
         make = workspace.aws.client
     else:

@@ -26,16 +26,16 @@ PARTS: tuple[tuple[str, Part], ...] = (
 
 @dataclass(kw_only=True)
 class Clients:
-    """A boto3 client by service name, each made once; threads may share it."""
+    """A boto3 client by service name, and region where it is another, each made once; threads may share it."""
 
-    make: Callable[[str], Any]
-    made: dict[str, Any] = field(default_factory=dict)
+    make: Callable[..., Any]
+    made: dict[tuple[str, ...], Any] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, service: str) -> Any:
+    def __call__(self, *service: str) -> Any:
         with self.lock:
             if service not in self.made:
-                self.made[service] = self.make(service)
+                self.made[service] = self.make(*service)
             return self.made[service]
 
 

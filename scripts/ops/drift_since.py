@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,22 +13,26 @@ from ops.drift_finding import PENDING, Finding
 
 # CloudTrail answers two lookups a second, and drift seldom has more causes than this.
 LOOKUPS = 20
+OF_GLOBAL_SERVICES = re.compile(r"\baws_(iam|budgets)_|\barn:aws:(iam|budgets):")
 
 
-def with_since(findings: Iterable[Finding], cloudtrail: Any) -> tuple[list[Finding], str | None]:
+def with_since(
+    findings: Iterable[Finding], cloudtrail: Any, of_global_services: Any = None
+) -> tuple[list[Finding], str | None]:
     """The findings, completed by the last change of each one's resource; and why not all could be, if so.
 
-    CloudTrail holds 90 days. What code still waits for has no event, so it is not asked.
+    `of_global_services` is CloudTrail of us-east-1, which alone has IAM's events. All of them hold 90 days.
+    What code still waits for has no event, so it is not asked.
     """
     found = list(findings)
     events: dict[str, tuple[str | None, str | None]] = {}
     reason = None
-    for name in _to_ask(found):
+    for name, is_global in _to_ask(found):
         if len(events) == LOOKUPS:
             reason = f"CloudTrail was asked about the first {LOOKUPS} resources only"
             break
         try:
-            events[name] = _last_change(cloudtrail, name)
+            events[name] = _last_change((is_global and of_global_services) or cloudtrail, name)
         except (ClientError, BotoCoreError) as error:
             reason = f"CloudTrail could not be asked: {' '.join(str(error).split())}"
             break
@@ -38,17 +43,25 @@ def with_since(findings: Iterable[Finding], cloudtrail: Any) -> tuple[list[Findi
     return completed, reason
 
 
-def _to_ask(findings: list[Finding]) -> Iterator[str]:
-    """The names to look up, each once, the worst findings' first."""
-    yield from dict.fromkeys(name for finding in findings if finding.kind != PENDING for name in _names(finding))
+def _to_ask(findings: list[Finding]) -> Iterator[tuple[str, bool]]:
+    """The names to look up, each once, the worst findings' first, and whether CloudTrail has them in us-east-1."""
+    asked = [finding for finding in findings if finding.kind != PENDING]
+    names = {name: finding for finding in reversed(asked) for name in _names(finding)}
+    for name in dict.fromkeys(name for finding in asked for name in _names(finding)):
+        yield name, bool(OF_GLOBAL_SERVICES.search(f"{names[name].address} {names[name].resource}"))
 
 
 def _names(finding: Finding) -> Iterator[str]:
     """What the resource may be called in an event: its name, as most services say it, and its ARN."""
-    short = finding.resource.rsplit(":", 1)[-1] if finding.resource.startswith("arn:") else finding.resource
-    yield from dict.fromkeys(filter(None, (short.rsplit("/", 1)[-1] if "schedule/" in short else short,)))
-    if finding.resource.startswith("arn:"):
-        yield finding.resource
+    if not finding.resource.startswith("arn:"):
+        yield from filter(None, (finding.resource,))
+        return
+    short = finding.resource.rsplit(":", 1)[-1]
+    if short.startswith("parameter/"):
+        yield short.removeprefix("parameter")
+    else:
+        yield short if short.startswith("/") else short.rsplit("/", 1)[-1]
+    yield finding.resource
 
 
 def _last_change(cloudtrail: Any, name: str) -> tuple[str | None, str | None]:

@@ -166,9 +166,9 @@ def test_code_that_was_not_applied_is_pending(stack: Workspace) -> None:
 def test_a_part_that_cannot_be_listed_is_said_and_is_no_all_clear(stack: Workspace) -> None:
     clients = drift.clients_of(stack)
 
-    def refusing(service: str) -> Any:
-        client = clients(service)
-        if service == "scheduler":
+    def refusing(*asked: str) -> Any:
+        client = clients(*asked)
+        if asked == ("scheduler",):
 
             def list_schedules(**_: Any) -> Any:
                 error = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}

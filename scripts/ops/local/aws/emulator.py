@@ -22,23 +22,18 @@ from typing import Any, Self
 
 import psutil
 
+from ops.local.aws.changes import OWN_AGENT
+from ops.local.aws.controls import CALL_SECONDS, HOST, Controls, LocalAwsFailed, ask
 from ops.local.aws.environment import REGION, merged
-from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).resolve().parents[4]
 STATE_DIR = ROOT / ".local" / "aws"
-HOST = "127.0.0.1"  # an address, not a name: clients then put a bucket into the path
 START_SECONDS = 60
 STOP_SECONDS = 5
-CALL_SECONDS = 30
 LOG_TAIL_LINES = 15
 LOG_BYTES = 20 * 2**20
 # Servers that are to outlive us; Python warns of a child that is forgotten while it runs.
 _outliving: list[subprocess.Popen[bytes]] = []
-
-
-class LocalAwsFailed(PipelineError):
-    """The local AWS did not start, answer or save; the text ends with its log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +51,7 @@ class Running:
         return f"http://{HOST}:{self.port}"
 
 
-class LocalAws:
+class LocalAws(Controls):
     """The AWS of one state folder (`state.json`, `server.log`, `moto.snapshot`), by default `.local/aws`.
 
     `up()` leaves it running after this process. As a context manager it ends with this process, however that ends,
@@ -151,21 +146,22 @@ class LocalAws:
         """`environ` turned to this AWS, for a child process."""
         return merged(environ, self.url, region)
 
-    def client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """A boto3 client of this AWS, whatever the environment says."""
+    def client(self, service: str, region: str = REGION, *, plane: bool = False, **config: Any) -> Any:
+        """A boto3 client of this AWS, whatever the environment says. What the plane does is nobody's change."""
         import boto3
         from botocore.config import Config
 
+        agent = {"user_agent_extra": OWN_AGENT} if plane else {}
         session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)
         return session.client(
-            service, endpoint_url=self.url, config=Config(proxies={}, retries={"max_attempts": 0}, **config)
+            service, endpoint_url=self.url, config=Config(proxies={}, retries={"max_attempts": 0}, **agent, **config)
         )
 
     def save(self) -> dict[str, Any]:
         """Writes the snapshot that the next `up` starts from: {"bytes", "seconds"}."""
         with self._alone():
             running = self.load()
-            status, answer = _ask(running.port, "POST", "save", CALL_SECONDS)
+            status, answer = ask(running.port, "POST", "save", CALL_SECONDS)
             if status != 200:
                 raise LocalAwsFailed(f"the state was not saved, the last snapshot stands: {answer.get('error')}")
             return answer
@@ -246,7 +242,7 @@ class LocalAws:
                     f"the local AWS did not start (exit code {process.returncode}); its log ends:\n{self.log_tail()}"
                 )
             with suppress(OSError, http.client.HTTPException):
-                status, answer = _ask(port, "GET", "status", START_SECONDS)
+                status, answer = ask(port, "GET", "status", START_SECONDS)
                 if status == 200 and answer.get("pid") == process.pid:
                     return answer
                 raise LocalAwsFailed(f"port {port} is answered by somebody else: {answer}")
@@ -266,17 +262,6 @@ class LocalAws:
                 continue
             except psutil.NoSuchProcess:
                 return
-
-
-def _ask(port: int, method: str, page: str, seconds: float) -> tuple[int, dict[str, Any]]:
-    """One of the server's own pages, asked directly: a proxy in the environment has no say on loopback."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
-    try:
-        connection.request(method, f"/local-aws/{page}")
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
 
 
 def _server_environment(environ: Mapping[str, str]) -> dict[str, str]:

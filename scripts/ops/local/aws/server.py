@@ -17,7 +17,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
-from ops.local.aws import patches, snapshot
+from ops.local.aws import pages, patches, snapshot
+from ops.local.aws.clock import Clock
 
 CONTROL = "/local-aws/"  # our own pages, beside AWS's
 STATE_LOCK = ".tflock"  # how an S3 backend with use_lockfile ends the name of its lock
@@ -51,31 +52,45 @@ class Traffic:
 
 
 class Application:
-    """moto's dispatcher, and in front of it our own pages: `status` and `save`."""
+    """moto's dispatcher, and in front of it our own pages: `status`, `save` and those of ops.local.aws.pages."""
 
     def __init__(self, snapshot_path: Path, restored: str) -> None:
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.snapshot_path = snapshot_path
         self.restored = restored
         self.traffic = Traffic()
+        self.questions = pages.questions(Clock())
+        self.acts = pages.acts()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(CONTROL):
-            return self.control(path.removeprefix(CONTROL), start_response)
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return self.control((environ["REQUEST_METHOD"], path.removeprefix(CONTROL)), body, start_response)
         with self.traffic:
             return list(self.moto(environ, start_response))
 
-    def control(self, page: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def control(self, page: tuple[str, str], body: bytes, start_response: Callable[..., Any]) -> Iterable[bytes]:
         status, answer = "200 OK", {}
-        if page == "status":
+        if page == ("GET", "status"):
             answer = {"pid": os.getpid(), "restored": self.restored}
-        elif page == "save":
+        elif page == ("POST", "save"):
             status, answer = self.save()
         else:
-            status, answer = "404 Not Found", {"error": f"no page {page!r}"}
+            status, answer = self.own_page(page, body)
         start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps(answer).encode()]
+        return [json.dumps(answer, default=str).encode()]
+
+    def own_page(self, page: tuple[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
+        try:
+            if page in self.questions:
+                return "200 OK", self.questions[page](pages.read(body))
+            if page in self.acts:
+                with self.traffic:
+                    return "200 OK", self.acts[page](pages.read(body))
+        except pages.PageFailed as error:
+            return "400 Bad Request", {"error": str(error)}
+        return "404 Not Found", {"error": f"no page {' '.join(page)}"}
 
     def save(self) -> tuple[str, dict[str, Any]]:
         began = time.monotonic()

@@ -68,14 +68,6 @@ def test_an_inactive_revision_is_refused(aws: LocalAws) -> None:
         run_task(aws, cluster(aws), definition)
 
 
-def test_a_task_runs_however_often_it_is_looked_at(aws: LocalAws) -> None:
-    where = cluster(aws)
-    task = run_task(aws, where, task_definition(aws))["tasks"][0]["taskArn"]
-    looks = [aws.client("ecs").describe_tasks(cluster=where, tasks=[task])["tasks"][0] for _ in range(5)]
-    assert {look["lastStatus"] for look in looks} == {"RUNNING"}
-    assert looks[0]["startedAt"] == looks[-1]["startedAt"]
-
-
 def test_a_runner_reports_the_end_of_a_task_and_the_event_says_so(aws: LocalAws) -> None:
     ecs, where = aws.client("ecs"), cluster(aws)
     queue = stopped_tasks_queue(aws)

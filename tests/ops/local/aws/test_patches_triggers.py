@@ -72,3 +72,60 @@ def test_a_rule_speaks_to_a_topic(aws: LocalAws) -> None:
     events.put_events(Entries=[{"Source": name, "DetailType": "probe", "Detail": json.dumps({"minute": 42})}])
     (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
     assert json.loads(json.loads(message["Body"])["Message"])["detail"] == {"minute": 42}
+
+
+def rule(aws: LocalAws, *targets: dict[str, Any], **options: Any) -> tuple[str, str]:
+    """A rule on a source of its own name with targets; its name and ARN."""
+    name = f"rule-{uuid.uuid4()}"
+    pattern = {} if options else {"EventPattern": json.dumps({"source": [name]})}
+    arn = aws.client("events").put_rule(Name=name, **pattern, **options)["RuleArn"]
+    aws.client("events").put_targets(Rule=name, Targets=list(targets))
+    return name, str(arn)
+
+
+def tell(aws: LocalAws, source: str) -> None:
+    """PutEvents of one."""
+    events = aws.client("events")
+    events.put_events(Entries=[{"Source": source, "DetailType": "probe", "Detail": json.dumps({"minute": 42})}])
+
+
+def test_what_a_rule_has_for_functions_and_tasks_waits_for_the_plane(aws: LocalAws) -> None:
+    started = {
+        "Id": "task",
+        "Arn": f"arn:aws:ecs:us-west-2:{ACCOUNT}:cluster/c",
+        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/events",
+        "EcsParameters": {"TaskDefinitionArn": f"arn:aws:ecs:us-west-2:{ACCOUNT}:task-definition/t:1", "TaskCount": 1},
+    }
+    invoked = {"Id": "function", "Arn": f"arn:aws:lambda:us-west-2:{ACCOUNT}:function:f", "Input": '{"a": 1}'}
+    name, arn = rule(aws, started, invoked)
+    aws.deliveries()
+    tell(aws, name)
+    waiting = aws.deliveries()
+    assert [(each["rule_arn"], each["target"]) for each in waiting] == [(arn, started), (arn, invoked)]
+    event = waiting[0]["event"]
+    assert (event["source"], event["detail"], event["account"]) == (name, {"minute": 42}, ACCOUNT)
+    assert event["time"].endswith("Z")
+    assert aws.deliveries() == []
+
+
+def test_a_target_that_is_gone_harms_no_other(aws: LocalAws) -> None:
+    sqs = aws.client("sqs")
+    queue = f"q-{uuid.uuid4()}"
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    gone = {"Id": "gone", "Arn": f"arn:aws:logs:us-west-2:{ACCOUNT}:log-group:/gone"}
+    name, _ = rule(aws, gone, {"Id": "queue", "Arn": f"arn:aws:sqs:us-west-2:{ACCOUNT}:{queue}"})
+    tell(aws, name)
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert json.loads(message["Body"])["account"] == ACCOUNT
+
+
+@pytest.mark.parametrize("options", [{"State": "DISABLED"}, {"ScheduleExpression": "rate(1 day)"}])
+def test_a_rule_that_is_disabled_or_has_a_schedule_alone_hears_nothing(aws: LocalAws, options: dict[str, Any]) -> None:
+    sqs = aws.client("sqs")
+    queue = f"q-{uuid.uuid4()}"
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    if "State" in options:
+        options = {**options, "EventPattern": json.dumps({"source": ["anybody"]})}
+    rule(aws, {"Id": "queue", "Arn": f"arn:aws:sqs:us-west-2:{ACCOUNT}:{queue}"}, **options)
+    tell(aws, "anybody")
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from ops.local.aws.patches import (
     backup,
     budgets,
+    cloudtrail,
     cloudwatch,
     core,
     ec2,
     ecs,
+    ecs_life,
+    ecs_queries,
     events,
     iam,
     lambda_functions,
@@ -23,6 +26,7 @@ from ops.local.aws.patches import (
 # In the order of application; the docstring of each says what AWS does and what moto does instead.
 ALL: tuple[Callable[[], None], ...] = (
     core.faults_answer_501,
+    core.services_are_found_at_once,
     iam.secure_transport_is_no_denial,
     cloudwatch.composite_alarms,
     cloudwatch.alarms_are_born_without_data,
@@ -48,13 +52,20 @@ ALL: tuple[Callable[[], None], ...] = (
     ec2.interfaces_without_dns_names,
     ecs.tasks_without_container_memory,
     ecs.inactive_definitions_are_refused,
-    ecs.tasks_run_until_stopped,
-    ecs.task_state_changes,
-    events.sns_targets,
+    ecs.impossible_starts_are_refused,
+    ecs_life.tasks_are_born_provisioning,
+    ecs_life.task_state_changes,
+    ecs_queries.unknown_tasks_are_missing,
+    ecs_queries.lists_are_filtered,
+    ecs_queries.stops_are_asked_for,
+    events.targets_that_moto_lacks,
+    events.rules_match_what_they_ask_for,
     scheduler.update_resets_what_is_left_out,
     scheduler.expressions_are_checked,
     scheduler.groups_must_exist,
     sqs.attributes_not_named_stay,
+    cloudtrail.lookups,
+    cloudtrail.changes_are_recorded,  # the last, and so around all others: it sees what the caller sees
 )
 
 

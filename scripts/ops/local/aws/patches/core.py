@@ -7,8 +7,11 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from ops.local.aws.patches.tools import around
+
+HOSTS = 1000  # names of buckets may be hosts too
 
 
 def faults_answer_501() -> None:
@@ -26,6 +29,19 @@ def faults_answer_501() -> None:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             traceback.print_exc()  # into the server's log
             return _not_implemented(self, f"moto failed in {self._get_action()}: {type(error).__name__}: {error}")
+
+
+def services_are_found_at_once() -> None:
+    """Which service a host name means is looked up once; moto searches folders and patterns at every call."""
+
+    @around(DomainDispatcherApplication, "get_backend_for_host")
+    def get_backend_for_host(original: Any, self: Any, host: str | None) -> Any:
+        known = self.__dict__.setdefault("ops_hosts", {})
+        if host not in known:
+            if len(known) >= HOSTS:
+                known.clear()
+            known[host] = original(self, host)
+        return known[host]
 
 
 def _not_implemented(response: BaseResponse, fault: str) -> Any:

@@ -1,19 +1,17 @@
-"""ECS tasks: their start as Fargate allows it, and a life that a runner outside reports."""
+"""ECS: what RunTask accepts, refuses, and in which words."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from moto.core.utils import unix_time, utcnow
-from moto.ecs.exceptions import EcsClientException
-from moto.ecs.models import EC2ContainerServiceBackend, Task
-from moto.ecs.responses import EC2ContainerServiceResponse
-from moto.events.models import events_backends
+from moto.ec2.models import ec2_backends
+from moto.ecs.exceptions import EcsClientException, InvalidParameterException
+from moto.ecs.models import EC2ContainerServiceBackend
 
-from ops.local.aws.patches.tools import around, kept, method_of
+from ops.local.aws.patches.tools import around
 
-CONTAINERS = "containers"  # what the runner said of each, by name
+FARGATE = ("FARGATE", "FARGATE_SPOT")
+AT_ONCE = 10  # tasks a call
 
 
 def tasks_without_container_memory() -> None:
@@ -36,84 +34,44 @@ def inactive_definitions_are_refused() -> None:
 
     @around(EC2ContainerServiceBackend, "run_task")
     def run_task(original: Any, self: Any, cluster_str: str, task_definition_str: str, *args: Any, **kw: Any) -> Any:
+        self._get_cluster(cluster_str)  # the first that AWS looks at
         if self.describe_task_definition(task_definition_str).status != "ACTIVE":
             raise EcsClientException("TaskDefinition is inactive")
         return original(self, cluster_str, task_definition_str, *args, **kw)
 
 
-def tasks_run_until_stopped() -> None:
-    """A task runs until it ends or is stopped, and knows when it began; moto's dies of being looked at."""
+def impossible_starts_are_refused() -> None:
+    """RunTask says what is wrong with launch type, count, subnets and groups; moto answers 500, or makes the group."""
 
-    @around(Task, "__init__")
-    def born(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self._transitions = []
-        self.created_at = self.started_at = unix_time(utcnow())
-
-
-def task_state_changes() -> None:
-    """SubmitTaskStateChange, the agent's own call, which moto lacks: a runner reports states, reasons and exit codes.
-
-    Each report becomes an `ECS Task State Change` event.
-    """
-
-    @method_of(EC2ContainerServiceResponse)
-    def submit_task_state_change(self: Any) -> str:
-        backend = self.ecs_backend
-        cluster = backend._get_cluster(self._get_param("cluster") or "default").name
-        task = backend.tasks[cluster][self._get_param("task")]
-        task.status = self._get_param("status")
-        if task.status == "STOPPED":
-            _stop(task, self._get_param("reason"))
-        _report_containers(task, self._get_param("containers") or [])
-        _emit(backend, task)
-        return json.dumps({"acknowledgment": "ok"})
+    @around(EC2ContainerServiceBackend, "run_task")
+    def run_task(original: Any, self: Any, cluster_str: str, definition_str: str, count: int, *args: Any) -> Any:
+        launch_type, network = args[3:5]
+        if not 1 <= count <= AT_ONCE:
+            raise InvalidParameterException(f"Count should be between 1 and {AT_ONCE}.")
+        definition = self.describe_task_definition(definition_str)
+        if launch_type == "FARGATE" and "FARGATE" not in (definition.requires_compatibilities or []):
+            raise InvalidParameterException("Task definition does not support launch_type FARGATE.")
+        cluster = self._get_cluster(cluster_str)
+        if launch_type == "EC2" and not self.container_instances.get(cluster.name):
+            raise InvalidParameterException("No Container Instances were found in your cluster.")
+        if definition.network_mode == "awsvpc" and network:
+            _require_network(ec2_backends[self.account_id][self.region_name], network["awsvpcConfiguration"])
+        return original(self, cluster_str, definition_str, count, *args)
 
 
-def _stop(task: Any, reason: str | None) -> None:
-    task.desired_status = "STOPPED"
-    task.stopped_reason = reason or "Essential container in task exited"
-    task.stop_code = "EssentialContainerExited"
-    task.stopped_at = unix_time(utcnow())
-
-
-def _report_containers(task: Any, reports: list[dict[str, Any]]) -> None:
-    kept(task, CONTAINERS).update({report["containerName"]: report for report in reports})
-    for container in task.containers:
-        container.last_status = task.status
-        report = kept(task, CONTAINERS).get(container.name)
-        if report:
-            container.exitCode, container.reason = report.get("exitCode"), report.get("reason") or ""
-
-
-def _emit(backend: Any, task: Any) -> None:
-    detail = {
-        "clusterArn": task.cluster_arn,
-        "taskArn": task.task_arn,
-        "taskDefinitionArn": task.task_definition_arn,
-        "lastStatus": task.status,
-        "desiredStatus": task.desired_status,
-        "stoppedReason": task.stopped_reason,
-        "stopCode": getattr(task, "stop_code", None),
-        "startedBy": task.started_by,
-        "group": task.group,
-        "containers": [
-            {
-                "name": name,
-                "exitCode": report.get("exitCode"),
-                "reason": report.get("reason"),
-                "lastStatus": task.status,
-            }
-            for name, report in kept(task, CONTAINERS).items()
-        ],
-    }
-    events_backends[backend.account_id][backend.region_name].put_events(
-        [
-            {
-                "Source": "aws.ecs",
-                "DetailType": "ECS Task State Change",
-                "Detail": json.dumps(detail),
-                "Resources": [task.task_arn],
-            }
-        ]
-    )
+def _require_network(ec2: Any, asked: dict[str, Any]) -> None:
+    known = {subnet for zones in ec2.subnets.values() for subnet in zones}
+    for subnet in asked.get("subnets") or []:
+        if subnet not in known:
+            raise InvalidParameterException(
+                f"Error retrieving subnet information for [{subnet}]: The subnet ID '{subnet}' does not exist "
+                "(ErrorCode: InvalidSubnetID.NotFound)"
+            )
+    if not asked.get("subnets"):
+        raise InvalidParameterException("subnets can not be empty.")
+    for group in asked.setdefault("securityGroups", []):
+        if ec2.get_security_group_from_id(group) is None:
+            raise InvalidParameterException(
+                f"Error retrieving security group information for [{group}]: The security group '{group}' does not "
+                "exist (ErrorCode: InvalidGroup.NotFound)"
+            )
