@@ -57,6 +57,21 @@ class Controls:
         found: list[dict[str, Any]] = self._page("GET", "deliveries")["deliveries"]
         return found
 
+    def mail(self) -> list[dict[str, Any]]:
+        """What topics sent to people: at, topic_arn, subscription_arn, protocol, endpoint, subject, message."""
+        sent: list[dict[str, Any]] = self._page("GET", "mail")["mail"]
+        return sent
+
+    def pending_subscriptions(self) -> list[dict[str, str]]:
+        """Which subscriptions wait for their owner, each with the token that the owner got."""
+        waiting: list[dict[str, str]] = self._page("GET", "subscriptions/pending")["pending"]
+        return waiting
+
+    def confirm_subscriptions(self) -> list[str]:
+        """As if every owner followed the link in the mail; the ARNs of what is confirmed by it."""
+        confirmed: list[str] = self._page("POST", "subscriptions/confirm")["confirmed"]
+        return confirmed
+
     def report_task(
         self,
         cluster: str,

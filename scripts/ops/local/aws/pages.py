@@ -13,8 +13,9 @@ from moto.ecs.models import ecs_backends
 from ops.local.aws.changes import CHANGES
 from ops.local.aws.clock import Clock
 from ops.local.aws.environment import ACCOUNT, REGION
-from ops.local.aws.patches import ecs_life
+from ops.local.aws.patches import ecs_life, sns
 from ops.local.aws.patches.events import DELIVERIES
+from ops.local.aws.patches.tools import kept
 
 POLL_SECONDS = 30  # how long one question for a time may wait
 Page = Callable[[dict[str, Any]], dict[str, Any]]
@@ -33,12 +34,17 @@ def questions(clock: Clock) -> dict[tuple[str, str], Page]:
         ("POST", "clock/wait"): lambda asked: _wait(clock, asked),
         ("GET", "changes"): lambda _: dict(CHANGES.by_service()),
         ("GET", "deliveries"): lambda _: {"deliveries": DELIVERIES.take()},
+        ("GET", "mail"): lambda _: {"mail": sns.MAIL.sent()},
     }
 
 
 def acts() -> dict[tuple[str, str], Page]:
     """The pages that change AWS's state, and so take their turn with its API."""
-    return {("POST", "ecs-task"): _report_task}
+    return {
+        ("POST", "ecs-task"): _report_task,
+        ("GET", "subscriptions/pending"): lambda _: {"pending": [_asked_for(each) for each in sns.pending()]},
+        ("POST", "subscriptions/confirm"): _confirm,
+    }
 
 
 def _shown(clock: Clock) -> dict[str, Any]:
@@ -67,6 +73,24 @@ def _report_task(asked: dict[str, Any]) -> dict[str, Any]:
     except ServiceException as error:
         raise PageFailed(f"{asked.get('task')} in {cluster}: {error.message}") from error
     return {}
+
+
+def _asked_for(subscription: Any) -> dict[str, str]:
+    """What stands in the mail that asks its owner."""
+    return {
+        "subscription_arn": subscription.arn,
+        "topic_arn": subscription.topic_arn,
+        "protocol": subscription.protocol,
+        "endpoint": subscription.endpoint,
+        "token": kept(subscription, "confirmation")["token"],
+    }
+
+
+def _confirm(_: dict[str, Any]) -> dict[str, Any]:
+    waiting = sns.pending()
+    for subscription in waiting:
+        sns.confirm(subscription)
+    return {"confirmed": [each.arn for each in waiting]}
 
 
 def _time(asked: dict[str, Any], name: str) -> datetime:

@@ -20,6 +20,7 @@ from ops.local.aws.patches import (
     logs,
     rds,
     scheduler,
+    sns,
     sqs,
 )
 
@@ -64,6 +65,9 @@ ALL: tuple[Callable[[], None], ...] = (
     scheduler.expressions_are_checked,
     scheduler.groups_must_exist,
     sqs.attributes_not_named_stay,
+    sns.subscriptions_wait_for_confirmation,
+    sns.confirmations,
+    sns.people_get_mail,
     cloudtrail.lookups,
     cloudtrail.changes_are_recorded,  # the last, and so around all others: it sees what the caller sees
 )
