@@ -83,7 +83,8 @@ def _apply(environment: str, folder: Path, images: Images) -> None:
         fresh.aws.set_now(BORN)
         fresh.plan()
         fresh.apply()
-        fresh.aws.confirm_subscriptions()
+        if hasattr(fresh.aws, "confirm_subscriptions"):
+            fresh.aws.confirm_subscriptions()
         fresh.aws.save()
 
 
