@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from ops.local import iam
+from healthcheck import iam
+from healthcheck.iam import MalformedPolicy, Policies, Policy
 from ops.local.aws import LocalAws
-from ops.local.iam import MalformedPolicy, Policies, Policy
 from ops.local.schedules import Rule, Schedule, ValidationException, parse_rule, parse_schedule
 
 Value = TypeVar("Value")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ops.local import iam
-from ops.local.iam import Context, Policies, Policy, Request
+from healthcheck import iam
+from healthcheck.iam import Context, Policies, Policy, Request
 from ops.local.plane.deployed import Deployed, Parameter, Role
 
 

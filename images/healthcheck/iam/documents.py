@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from ops.local.iam.conditions import Condition, condition
-from ops.local.iam.principals import Names
+from healthcheck.iam.conditions import Condition, condition
+from healthcheck.iam.principals import Names
 
 # The version that knows policy variables; a document without a version has the older one.
 _VERSION_WITH_VARIABLES = "2012-10-17"

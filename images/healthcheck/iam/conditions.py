@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-from ops.local.iam.context import Context
-from ops.local.iam.patterns import arn_matches, matches, replaced
+from healthcheck.iam.context import Context
+from healthcheck.iam.patterns import arn_matches, matches, replaced
 
 Quantifier = Literal["", "forallvalues", "foranyvalue"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.local.iam import Context, Policies, Request, evaluate, may_assume, policy, role, service, user
+from healthcheck.iam import Context, Policies, Request, evaluate, may_assume, policy, role, service, user
 
 ACCOUNT = "123456789012"
 CARLOS = user(f"arn:aws:iam::{ACCOUNT}:user/carlossalazar")

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ops.local.iam.conditions import holds
-from ops.local.iam.context import Context
-from ops.local.iam.documents import Policy, Statement, policy
-from ops.local.iam.patterns import matches
-from ops.local.iam.principals import Named, Principal, service
+from healthcheck.iam.conditions import holds
+from healthcheck.iam.context import Context
+from healthcheck.iam.documents import Policy, Statement, policy
+from healthcheck.iam.patterns import matches
+from healthcheck.iam.principals import Named, Principal, service
 
 Reason = Literal["allowed", "explicit_deny", "implicit_deny"]
 Kind = Literal["identity", "resource", "boundary"]
