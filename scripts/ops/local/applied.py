@@ -83,8 +83,7 @@ def _apply(environment: str, folder: Path, images: Images) -> None:
         fresh.aws.set_now(BORN)
         fresh.plan()
         fresh.apply()
-        if hasattr(fresh.aws, "confirm_subscriptions"):
-            fresh.aws.confirm_subscriptions()
+        fresh.aws.confirm_subscriptions()
         fresh.aws.save()
 
 
