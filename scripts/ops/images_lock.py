@@ -15,11 +15,17 @@ COMMITTED = ROOT / "images.lock.json"
 LOCAL = ROOT / ".local" / "images.lock.json"
 SCHEMA = 1
 CONTENT = "content"  # the origin of a digest that no engine made
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
 LEFT_OUT = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 
 class LockUnreadable(PipelineError):
     """images.lock.json is there but is not what `make push` writes."""
+
+
+class ContentChanged(PipelineError):
+    """A folder is not any more what the lock says that it is."""
 
 
 def load(path: Path = COMMITTED) -> dict[str, dict[str, Any]]:
@@ -59,14 +65,51 @@ def complete(
 
 def by_content(service: str, root: Path = ROOT) -> dict[str, Any]:
     """A lock entry for an image that nobody built."""
-    sources = [root / "images" / "base", root / "images" / service, root / "services.yaml"]
     return {
         "repository": f"ops-pipeline/{service}",
-        "digest": f"sha256:{content_digest(sources, root)}",
+        "digest": _digest(content_manifest(service, root)),
         "git_sha": "",
         "built_at": "",
         "origin": CONTENT,
     }
+
+
+def content_manifest(service: str, root: Path = ROOT) -> str:
+    """The manifest of an image that nobody built: no layer, and a config whose digest is that of the folder's content.
+
+    A registry takes it as any other, so that what is deployed by its digest is also there to be pulled.
+    """
+    sources = [root / "images" / "base", root / "images" / service, root / "services.yaml"]
+    size = sum(path.stat().st_size for source in sources for path in _files(source))
+    config = {"mediaType": CONFIG, "digest": f"sha256:{content_digest(sources, root)}", "size": size}
+    return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []}, sort_keys=True)
+
+
+def push_content(ecr: Any, images: Mapping[str, Mapping[str, Any]], root: Path = ROOT) -> list[str]:
+    """Pushes each image by content that its repository lacks, where there is one; the services whose were.
+
+    Raises ContentChanged where a folder is not what its entry was made from.
+    """
+    pushed = []
+    deployed = {each["repositoryName"] for each in ecr.describe_repositories(maxResults=1000)["repositories"]}
+    for service, entry in images.items():
+        if entry.get("origin") != CONTENT or entry["repository"] not in deployed or _is_there(ecr, entry):
+            continue
+        manifest = content_manifest(service, root)
+        if _digest(manifest) != entry["digest"]:
+            raise ContentChanged(f"images/{service} has changed since its lock entry was made; run: make plan")
+        ecr.put_image(repositoryName=entry["repository"], imageManifest=manifest)
+        pushed.append(service)
+    return pushed
+
+
+def _is_there(ecr: Any, entry: Mapping[str, Any]) -> bool:
+    wanted = [{"imageDigest": entry["digest"]}]
+    return bool(ecr.batch_get_image(repositoryName=entry["repository"], imageIds=wanted)["images"])
+
+
+def _digest(manifest: str) -> str:
+    return f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
 
 
 def content_digest(sources: Iterable[Path], root: Path) -> str:

@@ -216,10 +216,16 @@ class Workspace:
         return record
 
     def apply_file(self) -> None:
-        """Applies the plan file, which then is gone, and keeps the local AWS as it is after that."""
+        """Applies the plan file, which then is gone, and keeps the local AWS as it is after that.
+
+        What nobody built is pushed to the local AWS, so that what is deployed is there to be pulled.
+        """
         try:
             pace = (f"-lock-timeout={LOCK_SECONDS}s", f"-parallelism={PARALLELISM}")
             self.must("apply", *pace, str(self.files.plan))
+            if self.aws:
+                lock = Path(self.variables.get("images_lock_file", self.lock_file))
+                images_lock.push_content(self.aws.client("ecr"), images_lock.load(lock))
         finally:
             self.files.forget()
             if self.aws and self.aws.find():
