@@ -52,6 +52,20 @@ def test_what_aws_notes_has_the_virtual_time_forwards_and_backwards(aws: LocalAw
         assert timedelta() <= modified - at < MINUTE
 
 
+def test_each_version_of_a_parameter_has_its_time(aws: LocalAws) -> None:
+    ssm = aws.client("ssm")
+    for minute in range(3):
+        aws.set_now(MORNING + minute * MINUTE)
+        ssm.put_parameter(Name="/key", Value=f"key {minute}", Type="SecureString", Overwrite=True)
+    history = ssm.get_parameter_history(Name="/key", WithDecryption=True)["Parameters"]
+    assert [(each["Version"], each["Value"], each["LastModifiedDate"].minute) for each in history] == [
+        (1, "key 0", 30),
+        (2, "key 1", 31),
+        (3, "key 2", 32),
+    ]
+    assert ssm.get_parameter(Name="/key")["Parameter"]["Version"] == 3
+
+
 def test_a_restored_emulator_starts_with_the_walls_clock(tmp_path: Path) -> None:
     aws = LocalAws(tmp_path)
     with aws:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,6 +128,25 @@ def test_an_image_without_overrides_has_no_image_settings(aws: LocalAws) -> None
 def test_an_image_named_by_digest_resolves_to_it(aws: LocalAws) -> None:
     found = aws.client("lambda").get_function(FunctionName=function(aws))
     assert found["Code"]["ResolvedImageUri"] == IMAGE
+
+
+def test_a_change_of_a_function_has_its_time_and_its_image_a_digest(aws: LocalAws) -> None:
+    morning, client = datetime(2026, 1, 26, 14, 30, tzinfo=UTC), aws.client("lambda")
+    aws.set_now(morning)
+    name = function(aws, Timeout=60)
+
+    def look() -> tuple[int, str, int]:
+        found = client.get_function_configuration(FunctionName=name)
+        at = datetime.strptime(found["LastModified"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        return round((at - morning).total_seconds() / 60), found["CodeSha256"][:3], found["Timeout"]
+
+    assert look() == (0, "111", 60)
+    aws.set_now(morning + timedelta(minutes=5))
+    client.update_function_configuration(FunctionName=name, Timeout=30)
+    assert look() == (5, "111", 30)
+    aws.set_now(morning + timedelta(minutes=9))
+    client.update_function_code(FunctionName=name, ImageUri=IMAGE.replace("1" * 64, "2" * 64))
+    assert look() == (9, "222", 30)
 
 
 def test_a_function_that_may_not_run_at_all_says_so(aws: LocalAws) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction
@@ -50,6 +51,43 @@ def images_keep_their_digest() -> None:
         if "@sha256:" in found.get("Code", {}).get("ImageUri", ""):
             found["Code"]["ResolvedImageUri"] = found["Code"]["ImageUri"]
         return found
+
+
+def changes_have_a_time() -> None:
+    """A change of code or configuration moves LastModified; moto's stays, in a form that is not AWS's.
+
+    Of an image CodeSha256 is the digest.
+    """
+
+    @around(LambdaFunction, "update_configuration")
+    def update_configuration(original: Any, self: Any, updates: dict[str, Any]) -> Any:
+        self.last_modified = _now()
+        return original(self, updates)
+
+    @around(LambdaFunction, "update_function_code")
+    def update_function_code(original: Any, self: Any, updates: dict[str, Any]) -> Any:
+        self.last_modified = _now()
+        return original(self, updates)
+
+    @around(LambdaFunction, "_set_function_code")
+    def set_function_code(original: Any, self: Any, code: dict[str, Any]) -> None:
+        original(self, code)
+        _name_digest(self, code)
+
+    @around(LambdaFunction, "__init__")
+    def born(original: Any, self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        original(self, account_id, spec, *args, **kwargs)
+        self.last_modified = _now()
+        _name_digest(self, spec.get("Code") or {})
+
+
+def _name_digest(function: Any, code: dict[str, Any]) -> None:
+    digest = code.get("ImageUri", "").partition("@sha256:")[2]
+    function.code_sha_256 = digest or function.code_sha_256
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
 
 
 def concurrency_of_zero() -> None:
