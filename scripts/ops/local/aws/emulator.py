@@ -166,6 +166,13 @@ class LocalAws(Controls):
                 raise LocalAwsFailed(f"the state was not saved, the last snapshot stands: {answer.get('error')}")
             return answer
 
+    def restore(self) -> None:
+        """Puts it back to its snapshot while it runs, ten times as fast as a new start; its clock goes on as it was."""
+        with self._alone():
+            status, answer = ask(self.load().port, "POST", "restore", CALL_SECONDS)
+            if status != 200:
+                raise LocalAwsFailed(f"it stands as it was: {answer.get('error')}")
+
     def log_tail(self) -> str:
         """The last lines of the server's log."""
         try:

@@ -76,6 +76,8 @@ class Application:
             answer = {"pid": os.getpid(), "restored": self.restored}
         elif page == ("POST", "save"):
             status, answer = self.save()
+        elif page == ("POST", "restore"):
+            status, answer = self.go_back()
         else:
             status, answer = self.own_page(page, body)
         start_response(status, [("Content-Type", "application/json")])
@@ -99,6 +101,14 @@ class Application:
         except (OSError, TypeError, TimeoutError) as error:  # TypeError: what a pickle cannot hold
             return "500 Internal Server Error", {"error": f"{type(error).__name__}: {error}"}
         return "200 OK", {"bytes": header.bytes, "seconds": round(time.monotonic() - began, 3)}
+
+    def go_back(self) -> tuple[str, dict[str, Any]]:
+        """To what was saved last, between two calls."""
+        try:
+            header = self.traffic.paused(lambda: snapshot.load(self.snapshot_path))
+        except (TimeoutError, snapshot.SnapshotUnusable) as error:
+            return "500 Internal Server Error", {"error": str(error)}
+        return "200 OK", {"saved_at": header.saved_at}
 
 
 class Handler(MotoRequestHandler):

@@ -70,6 +70,19 @@ def test_what_was_saved_is_there_again_and_can_be_worked_with(tmp_path: Path) ->
         ]
 
 
+def test_it_goes_back_to_what_was_saved_while_it_runs(tmp_path: Path) -> None:
+    with LocalAws(tmp_path) as aws:
+        ssm, before = aws.client("ssm"), aws.load()
+        ssm.put_parameter(Name="/ops-pipeline/tickers", Value="AAPL", Type="String")
+        aws.save()
+        ssm.put_parameter(Name="/ops-pipeline/tickers", Value="TSLA", Type="String", Overwrite=True)
+        ssm.put_parameter(Name="/ops-pipeline/late", Value="lost", Type="String")
+        aws.restore()
+        assert ssm.get_parameter(Name="/ops-pipeline/tickers")["Parameter"]["Value"] == "AAPL"
+        assert ssm.get_parameters(Names=["/ops-pipeline/late"])["InvalidParameters"] == ["/ops-pipeline/late"]
+        assert aws.load() == before
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [("cut", "damaged"), ("moto", "saved with moto 5.0.0"), ("patches", "patches"), ("???", "no snapshot")],
