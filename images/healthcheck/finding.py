@@ -25,7 +25,9 @@ class Severity(StrEnum):
 class Finding:
     """One thing that is wrong. Key: (code, subject), code one of SPEC §6; `repair` is the command that mends it.
 
-    `opens` False: keeps a finding that is open, but opens none (what is not judged while the market is closed)."""
+    The subject is the broken thing: the service, where the thing is the service's own, else its name on AWS; the
+    evidence's `services` then lists those that it hits. `since`: when it began, where anything tells. `opens` False:
+    keeps a finding that is open, but opens none (what is not judged while the market is closed)."""
 
     code: str
     subject: str
@@ -33,6 +35,7 @@ class Finding:
     summary: str
     repair: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    since: datetime | None = None
     opens: bool = True
 
     @property

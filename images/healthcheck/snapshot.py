@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from healthcheck import schema
+from healthcheck.place import Place
 from pipeline import ledger, sessions
 from pipeline.catalog import Catalog
 from pipeline.errors import CalendarEnds, SchemaDiffers
@@ -33,13 +34,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What the snapshot is taken of: the instant, the catalogue, the followed symbols and the run that asks."""
+    """What the snapshot is taken of: the instant, the catalogue, the followed symbols and the run that asks.
+
+    `place` None: no AWS is expected, and nothing of it is judged."""
 
     now: datetime
     catalog: Catalog
     tickers: tuple[str, ...]
     service: str
     execution_id: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

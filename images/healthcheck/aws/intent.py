@@ -1,0 +1,56 @@
+"""What the last apply meant, beyond the catalogue: which services rest, and which image each was given.
+
+Terraform writes it as one parameter and tells the watcher its ARN (DEPLOYMENT). Where a run is told none, no AWS is
+expected, and nothing of it is judged: so it is in a replay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from healthcheck.aws.clients import Clients
+from healthcheck.aws.memory import Memory
+from healthcheck.place import Place
+
+VARIABLE = "DEPLOYMENT"
+# So much of a digest stands in the parameter, which holds 8 kB.
+DIGITS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """`images` is service → the first digits of its digest; `database`: whether there is one with alarms of its own."""
+
+    environment: str
+    paused: frozenset[str]
+    images: Mapping[str, str]
+    database: bool
+
+    def meant(self, service: str, digest: str) -> bool | None:
+        """Whether the digest is the one that was meant; None where nothing was said."""
+        wanted = self.images.get(service)
+        return digest.removeprefix("sha256:").startswith(wanted) if wanted else None
+
+
+def parameter(place: Place) -> str:
+    """The name of the parameter."""
+    return f"/{place.project}-intent/deployment"
+
+
+def read(clients: Clients, place: Place, memory: Memory) -> Intent:
+    """One call."""
+    answer = clients("ssm").get_parameter(Name=parameter(place))
+    return parse(answer["Parameter"]["Value"])
+
+
+def parse(text: str) -> Intent:
+    """From the parameter's JSON."""
+    told = json.loads(text)
+    return Intent(
+        environment=str(told["environment"]),
+        paused=frozenset(told["paused"]),
+        images=dict(told["images"]),
+        database=bool(told["database"]),
+    )
