@@ -1,0 +1,88 @@
+"""Acting: what only an act is given, and only while the environment's lock is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ops import clock
+from ops.runbook.errors import Failed
+from ops.runbook.finding import Finding
+from ops.runbook.interrupts import Interrupts
+from ops.runbook.lease import Permit
+from ops.runbook.reading import Look, connected, make_client
+from ops.runbook.voice import Voice
+from pipeline.settings import Secret
+from pipeline.store import Connection
+
+
+class Notes(Protocol):
+    """Where facts are kept: the journal."""
+
+    def fact(self, facts: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Hands:
+    """What acts are given: clients and connections that may write. Made from a Permit, which only the lock gives."""
+
+    permit: Permit
+    look: Look
+    voice: Voice
+    notes: Notes
+    interrupts: Interrupts
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client. Raises LockLost where the lock is not ours any more."""
+        self.permit.require()
+        key = (service, region or self.look.region)
+        if key not in self._clients:
+            self._clients[key] = make_client(self.look.environ, *key)
+        return self._clients[key]
+
+    @contextmanager
+    def database(self, url: Secret | None = None) -> Iterator[Connection]:
+        """An autocommit connection to the pipeline's database, or to that of `url`. Raises Refused without one."""
+        self.permit.require()
+        with connected(url or self.look.database_url()) as connection:
+            yield connection
+
+    def note(self, **facts: Any) -> None:
+        """Writes facts down for later steps and for whoever resumes: before what depends on them. Never a secret."""
+        self.notes.fact(facts)
+
+    def say(self, text: str) -> None:
+        """One line for the person who watches."""
+        self.voice.detail(text)
+
+    def ask_secret(self, what: str) -> Secret:
+        """A value typed without echo. Raises Interrupted where nobody is there to type, or they stop it."""
+        with self.interrupts.breakable():
+            return self.look.veil.secret(self.voice.ask_secret(what))
+
+    def ask(self, question: str) -> str:
+        """A line typed in answer. Raises Interrupted where nobody is there, or they stop it."""
+        with self.interrupts.breakable():
+            return self.voice.ask(question)
+
+    def wait(
+        self, what: str, check: Callable[[], Finding], *, every_seconds: float, most_seconds: float, else_: str = ""
+    ) -> Finding:
+        """Looks until the check holds; the state when it did. An interruption ends it at once.
+
+        Raises Failed after `most_seconds`, with what was last seen and `else_`, the remedy.
+        """
+        began = self.look.now()
+        while True:
+            found = check()
+            if found.holds:
+                return found
+            waited = (self.look.now() - began).total_seconds()
+            if waited >= most_seconds:
+                raise Failed(f"waited {waited:.0f} s for {what}: {found.saw}" + (f"; {else_}" if else_ else ""))
+            self.voice.waiting(f"waiting for {what}: {found.saw}", waited, most_seconds)
+            with self.interrupts.breakable():
+                clock.sleep(every_seconds, self.look.environ)

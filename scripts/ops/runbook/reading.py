@@ -1,0 +1,140 @@
+"""Looking without touching: AWS clients that refuse to change anything, and transactions that cannot write."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops import clock
+from ops.runbook.errors import MutatingCall, Refused
+from ops.runbook.secrecy import Veil
+from pipeline import catalog, store
+from pipeline.catalog import Catalog
+from pipeline.errors import DatabaseUnreachable
+from pipeline.settings import Secret
+from pipeline.store import Connection
+
+# Narrower than what CloudTrail calls read-only: to receive a message hides it, to assume a role is more than to look.
+READS = re.compile(r"(Describe|List|Get|BatchGet|Head|Lookup|Filter|Simulate)[A-Z]")
+DATABASE_URL = "DATABASE_URL"
+
+
+@dataclass(kw_only=True)
+class Look:
+    """What checks and rehearsals are given. Nothing that can be had from here changes anything.
+
+    `options` are the runbook's own, `facts` what its acts have noted, in this run or in the one that it resumes;
+    `secrets` are kept in memory alone. `environ` is the shell's, led to the account.
+    """
+
+    environment: str
+    environ: Mapping[str, str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    veil: Veil = field(default_factory=Veil)
+    catalog: Catalog = field(default_factory=catalog.load)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+
+    def now(self) -> datetime:
+        """The time, UTC; the local cloud's where that keeps it."""
+        return clock.now(self.environ)
+
+    @property
+    def region(self) -> str:
+        return self.environ.get("AWS_REGION") or self.environ.get("AWS_DEFAULT_REGION") or self.catalog.region
+
+    @cached_property
+    def account(self) -> str:
+        """The account's number. Raises Refused where the shell has no credentials that work."""
+        try:
+            return str(self.client("sts").get_caller_identity()["Account"])
+        except (ClientError, BotoCoreError) as error:
+            raise Refused(f"no AWS account: {error}; log in (aws sso login)") from error
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client whose every call that is no read raises MutatingCall before it leaves."""
+        key = (service, region or self.region)
+        if key not in self._clients:
+            client = make_client(self.environ, *key)
+            client.meta.events.register_first("provide-client-params.*.*", refuse_changes)
+            self._clients[key] = client
+        return self._clients[key]
+
+    @contextmanager
+    def database(self, url: Secret | None = None) -> Iterator[Connection]:
+        """A read-only transaction in the pipeline's database, or in that of `url`. Raises Refused without one."""
+        with connected(url or self.database_url()) as connection, connection.transaction():
+            # the select makes it final: after its first query a transaction cannot be made one that writes
+            connection.execute("set transaction read only")
+            connection.execute("select 1")
+            yield connection
+
+    def database_url(self) -> Secret:
+        """The shell's DATABASE_URL, else the master's address of the account's RDS instance. Raises Refused."""
+        if self.environ.get(DATABASE_URL):
+            return self.veil.secret(self.environ[DATABASE_URL])
+        return self._master_url()
+
+    def _master_url(self) -> Secret:
+        try:
+            found = self.client("rds").describe_db_instances(DBInstanceIdentifier=self.catalog.project)
+            instance = found["DBInstances"][0]
+            arn = instance["MasterUserSecret"]["SecretArn"]
+            held = self.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        except (ClientError, BotoCoreError, KeyError, IndexError) as error:
+            raise Refused(
+                f"no way to the database: {DATABASE_URL} is not set, and the account tells none ({error}); set it to "
+                "an address that this machine reaches (a tunnel, a VPN, CloudShell in the VPC)"
+            ) from error
+        return self.veil.secret(_address(instance, held))
+
+
+def _address(instance: Mapping[str, Any], held: str) -> str:
+    master = json.loads(held)
+    endpoint = instance["Endpoint"]
+    login = f"{quote(master['username'], safe='')}:{quote(master['password'], safe='')}"
+    return f"postgresql://{login}@{endpoint['Address']}:{endpoint['Port']}/{instance['DBName']}?sslmode=verify-full"
+
+
+@contextmanager
+def connected(url: Secret) -> Iterator[Connection]:
+    """A connection of the operator's. Raises Refused where the database cannot be reached."""
+    try:
+        connection = store.connect(url.reveal(), name="runbook")
+    except DatabaseUnreachable as error:
+        raise Refused(f"the database cannot be reached: {error}") from error
+    with connection:
+        yield connection
+
+
+def make_client(environ: Mapping[str, str], service: str, region: str) -> Any:
+    """A boto3 client of the account that the environment leads to, whatever this process's own says."""
+    import boto3
+
+    session = boto3.session.Session(
+        profile_name=environ.get("AWS_PROFILE"),
+        region_name=region,
+        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environ.get("AWS_SESSION_TOKEN"),
+    )
+    return session.client(service, endpoint_url=environ.get("AWS_ENDPOINT_URL") or None)
+
+
+def refuse_changes(params: Mapping[str, Any], model: Any, **_: Any) -> None:
+    """botocore asks it before each call; it raises MutatingCall unless the operation only reads."""
+    if not READS.match(model.name):
+        service = model.service_model.service_name
+        raise MutatingCall(
+            f"{service}:{model.name} would change something, and here one only looks; put it into an act"
+        )
