@@ -174,10 +174,8 @@ def _grid(seen: gaps.Seen, known: gaps.Gaps) -> Ints:
 
 
 def _refused(owed: Owed, fetched: Fetched) -> Ints:
-    positions = {symbol: i for i, symbol in enumerate(owed.symbols)}
-    found = {(positions[row.symbol], minute_of(row.ts)) for row in fetched.rejected if row.symbol in positions}
-    pairs = np.array(sorted(pair for pair in found if pair[1] >= owed.reach), dtype=np.int64).reshape(-1, 2)
-    return gaps.key(pairs[:, 0], pairs[:, 1])
+    within = [row for row in fetched.rejected if minute_of(row.ts) >= owed.reach]
+    return gaps.keys_of(owed.symbols, within, minute_of)
 
 
 def _newest_minute(owed: Owed, fetched: Fetched) -> int:

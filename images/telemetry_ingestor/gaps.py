@@ -12,12 +12,13 @@ from one session into the next. Minutes are int64 since 1970, symbols positions 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 
 import numpy as np
 
-from telemetry_ingestor.bars import Ints, Mask
+from telemetry_ingestor.bars import Ints, Mask, Rejected
 
 CLASSES = ("closed", "no_trade", "feed_late", "our_outage", "rejected")
 CLOSED, NO_TRADE, FEED_LATE, OUR_OUTAGE, REJECTED = range(len(CLASSES))
@@ -80,6 +81,14 @@ class Seen:
 def key(symbol: Ints, minute: Ints) -> Ints:
     """One number for symbol and minute that sorts by symbol, then minute (below 2**32 until the year 10136)."""
     return (symbol << 32) | minute
+
+
+def keys_of(symbols: Sequence[str], rows: Iterable[Rejected], minute_of: Callable[[datetime], int]) -> Ints:
+    """Keys of bars set aside, of these symbols, sorted."""
+    positions = {symbol: i for i, symbol in enumerate(symbols)}
+    found = sorted({(positions[row.symbol], minute_of(row.ts)) for row in rows if row.symbol in positions})
+    pairs = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return key(pairs[:, 0], pairs[:, 1])
 
 
 def unkey(keys: Ints) -> tuple[Ints, Ints]:
