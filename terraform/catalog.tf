@@ -38,6 +38,28 @@ resource "aws_ssm_parameter" "deployed" {
   insecure_value = join(",", sort(keys(local.services)))
 }
 
+# What this apply meant beyond the catalogue, for the watcher to compare with (images/healthcheck/aws/intent.py). Twelve digits
+# of a digest tell two images apart, and let hundreds of services fit into a parameter.
+locals {
+  intent_name = "/${local.project}-intent/deployment"
+  intent_arn  = "arn:aws:ssm:${local.region}:${local.account.id}:parameter${local.intent_name}"
+}
+
+resource "aws_ssm_parameter" "intent" {
+  #checkov:skip=CKV2_AWS_34:what the repository says too
+  name        = local.intent_name
+  description = "What the last apply meant: images, pauses, and what there is to watch."
+  type        = "String"
+  tier        = "Intelligent-Tiering"
+  insecure_value = jsonencode({
+    environment = var.environment
+    images      = { for name in keys(local.services) : name => substr(trimprefix(try(local.images[name].digest, ""), "sha256:"), 0, 12) }
+    paused      = [for name in sort(keys(local.services)) : name if local.services[name].schedule.state == "DISABLED"]
+    database    = var.database != null
+    provider    = coalesce(var.watch_provider, var.network.private_tasks)
+  })
+}
+
 # What a new environment starts with. Operators change values in the parameter store (docs/decisions/0003).
 resource "aws_ssm_parameter" "parameter" {
   #checkov:skip=CKV2_AWS_34:no secret; it lies open in the repository

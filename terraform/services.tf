@@ -23,16 +23,20 @@ module "service" {
     address = "${local.account.id}.dkr.ecr.${local.region}.amazonaws.com/${local.project}/${each.key}"
     digest  = try(local.images[each.key].digest, null)
   }
-  account              = local.account
-  cluster_arn          = aws_ecs_cluster.this.arn
-  scheduler_role_arn   = aws_iam_role.scheduler.arn
-  dead_letters_arn     = module.observability.dead_letters_arn
-  topic_arn            = module.observability.topic_arn
-  keys                 = { operations = aws_kms_key.this["operations"].arn, secrets = aws_kms_key.this["secrets"].arn }
-  parameter_arns       = local.parameter_arns
-  network              = module.network.tasks
-  lambda_subnet_ids    = module.network.private_subnet_ids
-  environment          = merge(var.task_environment, each.value.kind == "lambda" ? var.lambda_environment : {})
+  account            = local.account
+  cluster_arn        = aws_ecs_cluster.this.arn
+  scheduler_role_arn = aws_iam_role.scheduler.arn
+  dead_letters_arn   = module.observability.dead_letters_arn
+  topic_arn          = module.observability.topic_arn
+  keys               = { operations = aws_kms_key.this["operations"].arn, secrets = aws_kms_key.this["secrets"].arn }
+  parameter_arns     = local.parameter_arns
+  network            = module.network.tasks
+  lambda_subnet_ids  = module.network.private_subnet_ids
+  environment = merge(
+    var.task_environment,
+    each.value.kind == "lambda" ? var.lambda_environment : {},
+    each.value.watches ? { DEPLOYMENT = local.intent_arn } : {},
+  )
   extra_policy_json    = each.value.watches ? data.aws_iam_policy_document.watcher.json : null
   initial_database_url = lookup(var.secret_values, "database_url/${each.key}", lookup(var.secret_values, "database_url", "unset"))
   log_retention_days   = var.log_retention_days
@@ -194,11 +198,13 @@ data "aws_iam_policy_document" "watcher" {
     sid = "SeeWhatExists"
     actions = [
       "cloudtrail:LookupEvents", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData",
-      "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
+      "ec2:DescribeInternetGateways", "ec2:DescribeNatGateways", "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
       "ecr:DescribeImages", "ecr:DescribeRepositories",
-      "ecs:DescribeClusters", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:ListTaskDefinitions", "ecs:ListTasks",
-      "events:ListRules", "events:ListTargetsByRule",
-      "lambda:GetFunctionConfiguration", "lambda:ListFunctions",
+      "ecs:DescribeClusters", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:ListClusters", "ecs:ListTaskDefinitions",
+      "ecs:ListTasks", "events:ListEventBuses", "events:ListRules", "events:ListTargetsByRule",
+      "iam:GetAccountAuthorizationDetails",
+      "lambda:ListFunctions",
       "logs:DescribeLogGroups", "rds:DescribeDBInstances",
       "scheduler:GetSchedule", "scheduler:ListScheduleGroups", "scheduler:ListSchedules",
       "sns:ListSubscriptionsByTopic", "sns:ListTopics", "ssm:DescribeParameters",
@@ -207,11 +213,30 @@ data "aws_iam_policy_document" "watcher" {
   }
 
   statement {
-    sid = "SeeOwnRoles"
-    actions = [
-      "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy",
-    ]
-    resources = ["arn:aws:iam::${local.account.id}:role/${local.project}-*"]
+    # Roles come with their own policies from the one list; what AWS itself wrote is asked for by name.
+    sid       = "SeePoliciesOfAws"
+    actions   = ["iam:GetPolicy", "iam:GetPolicyVersion"]
+    resources = ["arn:aws:iam::aws:policy/*"]
+  }
+
+  statement {
+    # The list of functions tells neither their state nor their image.
+    sid       = "SeeOwnFunctions"
+    actions   = ["lambda:GetFunction"]
+    resources = [for name, service in local.services : "arn:aws:lambda:${local.region}:${local.account.id}:function:${service.task_definition}" if service.kind == "lambda"]
+  }
+
+  statement {
+    # Whether a key works, and for whom: not what it encrypts.
+    sid       = "SeeKeys"
+    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy"]
+    resources = ["arn:aws:kms:${local.region}:${local.account.id}:key/*"]
+  }
+
+  statement {
+    sid       = "ReadTheIntent"
+    actions   = ["ssm:GetParameter"]
+    resources = [local.intent_arn]
   }
 
   statement {

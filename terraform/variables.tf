@@ -71,6 +71,12 @@ variable "lambda_environment" {
   nullable    = false
 }
 
+variable "watch_provider" {
+  description = "Whether the healthcheck asks the data provider whether it takes the keys; null for wherever its function reaches the internet by IPv4 (network.private_tasks)."
+  type        = bool
+  default     = null
+}
+
 variable "network" {
   description = "The VPC's address range, the letters of its zones, and whether tasks run in private subnets (NAT gateway and interface endpoints, about 90 USD a month) instead of public ones with a public address."
   type = object({

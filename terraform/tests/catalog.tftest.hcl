@@ -114,6 +114,28 @@ run "a_paused_service_keeps_its_schedule_disabled" {
     condition     = [for name, service in output.services : name if service.schedule.state == "DISABLED"] == ["classifier"]
     error_message = "Another than the paused one is disabled."
   }
+
+  assert {
+    condition     = [for name, service in output.services : name if service.silence.expression == "FILL(runs, 0) * 0 + 1"] == ["classifier"]
+    error_message = "A service that rests on purpose would be called silent, or one that does not would not."
+  }
+}
+
+run "a_catalogue_can_pause_a_service_too" {
+  command = plan
+
+  module {
+    source = "./modules/catalog"
+  }
+
+  variables {
+    catalog_file = "tests/fixtures/paused.yaml"
+  }
+
+  assert {
+    condition     = output.services["resting"].schedule.state == "DISABLED"
+    error_message = "paused_until does not disable the schedule."
+  }
 }
 
 run "a_removed_service_is_refused" {

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -97,3 +97,16 @@ def test_text_that_is_not_yaml_is_refused(tmp_path):
 
 def test_a_period_is_what_the_rate_says():
     assert catalog.load()["classifier"].period == timedelta(minutes=5)
+
+
+def test_a_service_rests_until_the_instant_that_its_entry_names():
+    resting = catalog.parse(changed("services/classifier/paused_until", "2026-02-01"))["classifier"]
+    assert resting.is_paused(datetime(2026, 1, 31, 23, 59, tzinfo=UTC))
+    assert not resting.is_paused(datetime(2026, 2, 1, tzinfo=UTC))
+    assert not catalog.load()["classifier"].is_paused(datetime(2026, 1, 31, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-02-01T15:00:00", 20260201])
+def test_a_pause_without_a_certain_end_is_refused(text):
+    with pytest.raises(ConfigInvalid, match="classifier.paused_until"):
+        catalog.parse(changed("services/classifier/paused_until", text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -59,6 +59,11 @@ class Service:
     writes: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     secrets: tuple[Parameter, ...]
+    paused_until: datetime | None = None
+
+    def is_paused(self, now: datetime) -> bool:
+        """Whether the catalogue says that it rests: its schedule is DISABLED on purpose."""
+        return self.paused_until is not None and now < self.paused_until
 
     @property
     def period(self) -> timedelta:
@@ -167,7 +172,8 @@ def _secret(name: str, entry: Any, source: str) -> Parameter:
 
 
 _OWN_KEYS = {"purpose", "when_silent", "schedule", "rate", "task_definition"}
-_DEFAULTED_KEYS = {f.name for f in fields(Service)} - _OWN_KEYS - {"name"}
+_OPTIONAL_KEYS = {"paused_until"}
+_DEFAULTED_KEYS = {f.name for f in fields(Service)} - _OWN_KEYS - _OPTIONAL_KEYS - {"name"}
 
 
 def _service(
@@ -180,7 +186,7 @@ def _service(
 ) -> Service:
     where = f"{source}: services.{name}"
     _keys(defaults, f"{source}: defaults", required=_DEFAULTED_KEYS)
-    given = defaults | _keys(entry, where, required=_OWN_KEYS, optional=_DEFAULTED_KEYS)
+    given = defaults | _keys(entry, where, required=_OWN_KEYS, optional=_DEFAULTED_KEYS | _OPTIONAL_KEYS)
     service = Service(
         name=name,
         **given
@@ -190,6 +196,7 @@ def _service(
             "writes": tuple(given["writes"]),
             "parameters": _named(given["parameters"], parameters, f"{where}.parameters"),
             "secrets": _named(given["secrets"], secrets, f"{where}.secrets"),
+            "paused_until": _instant(given.get("paused_until"), f"{where}.paused_until"),
         },
     )
     if not RATE.fullmatch(str(service.rate)):
@@ -199,6 +206,21 @@ def _service(
             f"{where}.deadline_seconds: {service.deadline_seconds} is not shorter than the period, {service.rate}"
         )
     return service
+
+
+def _instant(given: Any, where: str) -> datetime | None:
+    """A time with its zone, or a date, which is its first instant in UTC; YAML may have read either already."""
+    try:
+        found = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        found = given
+    if isinstance(found, date) and not isinstance(found, datetime):
+        found = datetime.combine(found, time(), UTC)
+    if isinstance(found, datetime) and found.tzinfo is None and found.time() == time() and len(str(given)) == 10:
+        found = found.replace(tzinfo=UTC)
+    if found is None or (isinstance(found, datetime) and found.tzinfo):
+        return found and found.astimezone(UTC)
+    raise ConfigInvalid(f"{where}: {given!r} is not like 2026-02-01 or 2026-02-01T15:00:00Z")
 
 
 def _named(names: list[str], known: Mapping[str, Parameter], where: str) -> tuple[Parameter, ...]:

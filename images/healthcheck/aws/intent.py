@@ -21,12 +21,14 @@ DIGITS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """`images` is service → the first digits of its digest; `database`: whether there is one with alarms of its own."""
+    """`images` is service → the first digits of its digest; `database`: whether there is one with alarms of its own;
+    `provider`: whether it can be reached from where the watcher runs."""
 
     environment: str
     paused: frozenset[str]
     images: Mapping[str, str]
     database: bool
+    provider: bool
 
     def meant(self, service: str, digest: str) -> bool | None:
         """Whether the digest is the one that was meant; None where nothing was said."""
@@ -53,4 +55,5 @@ def parse(text: str) -> Intent:
         paused=frozenset(told["paused"]),
         images=dict(told["images"]),
         database=bool(told["database"]),
+        provider=bool(told["provider"]),
     )

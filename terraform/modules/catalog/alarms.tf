@@ -20,6 +20,7 @@ locals {
 
   _silences = { for name, entry in local._entries : name => {
     expression = (
+      local._paused[name] ? "FILL(runs, 0) * 0 + 1" : # a service that rests on purpose is not silent
       local._market_hours_only[name]
       ? "IF(DAY(runs) < 6 AND ${local._hour_after_new_york} >= 14 AND ${local._hour_after_new_york} < 22, FILL(runs, 0), 1)"
       : "FILL(runs, 0)"

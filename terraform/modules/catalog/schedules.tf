@@ -8,6 +8,9 @@ locals {
     "cron(0 9-17 ? * MON-FRI *)"
   ) }
 
+  # When a pause is over is for people to decide, with the healthcheck's reminder: no plan may depend on the time of day.
+  _paused = { for name, entry in local._entries : name => contains(var.paused_services, name) || can(entry.paused_until) }
+
   _market_hours_only = { for name, entry in local._entries : name => try(entry.market_hours_only, false) == true }
 
   _schedules = { for name, entry in local._entries : name => {
@@ -18,6 +21,6 @@ locals {
     # A run older than its period has a younger one behind it. AWS's least is 60 s.
     maximum_event_age_seconds = max(60, local._period_seconds[name])
     retries                   = try(entry.retries, 0)
-    state                     = contains(var.paused_services, name) ? "DISABLED" : "ENABLED"
+    state                     = local._paused[name] ? "DISABLED" : "ENABLED"
   } }
 }
