@@ -65,6 +65,7 @@ ALL: tuple[Callable[[], None], ...] = (
     ecs.inactive_definitions_are_refused,
     ecs.impossible_starts_are_refused,
     ecs_life.tasks_are_born_provisioning,
+    ecs_life.tasks_get_public_addresses,
     ecs_life.task_state_changes,
     ecs_queries.unknown_tasks_are_missing,
     ecs_queries.lists_are_filtered,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.ec2.models import ec2_backends
+from moto.ec2.utils import random_public_ip
 from moto.ecs.exceptions import InvalidParameterException
 from moto.ecs.models import EC2ContainerServiceBackend, Task
 from moto.ecs.responses import EC2ContainerServiceResponse
@@ -90,6 +91,19 @@ def tasks_are_born_provisioning() -> None:
         for task in tasks:
             _tell(self, task)
         return tasks
+
+
+def tasks_get_public_addresses() -> None:
+    """assignPublicIp gives a task's interface a public address; moto's has none."""
+
+    @around(Task, "__init__")
+    def born(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        asked = (getattr(self, "network_configuration", None) or {}).get("awsvpcConfiguration", {})
+        if asked.get("assignPublicIp") == "ENABLED":
+            ec2 = ec2_backends[self._account_id][self.region_name]
+            interface = next(each["value"] for each in _interface(self) if each["name"] == "networkInterfaceId")
+            ec2.get_network_interface(interface).public_ip = random_public_ip()
 
 
 def _zone(task: Any) -> str | None:
