@@ -191,7 +191,7 @@ def main(**options: Any) -> None:
     try:
         plan = _plan(options)
         if options["report_file"]:
-            _require_writable(options["report_file"])
+            require_writable(options["report_file"])
     except (BadPlan, NewsFileUnusable, PipelineError) as error:
         raise click.UsageError(str(error)) from error
     try:
@@ -223,7 +223,7 @@ def _terminate(signum: int, frame: object) -> NoReturn:
     sys.exit(TERMINATED)
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raises BadPlan where the report cannot be written: better now than after the replay."""
     there_before = path.exists()
     try:
