@@ -68,6 +68,11 @@ output "database" {
   value       = var.database == null ? null : { identifier = module.database[0].identifier, endpoint = module.database[0].endpoint, master_secret_arn = module.database[0].master_secret_arn }
 }
 
+output "migration" {
+  description = "The task that migrates the database: its definition and its log group; null without a database."
+  value       = var.database == null ? null : { task_definition_arn = module.migration[0].task_definition_arn, log_group = module.migration[0].log_group }
+}
+
 output "silence_seconds_to_page" {
   description = "Seconds from a service's last run to the page, at worst."
   value       = { for name, service in local.services : name => service.silence.worst_seconds_to_page }
