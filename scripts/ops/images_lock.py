@@ -24,10 +24,6 @@ class LockUnreadable(PipelineError):
     """images.lock.json is there but is not what `make push` writes."""
 
 
-class ContentChanged(PipelineError):
-    """A folder is not any more what the lock says that it is."""
-
-
 def load(path: Path = COMMITTED) -> dict[str, dict[str, Any]]:
     """The images by service; empty where no lock has been written yet. Raises LockUnreadable."""
     try:
@@ -64,13 +60,15 @@ def complete(
 
 
 def by_content(service: str, root: Path = ROOT) -> dict[str, Any]:
-    """A lock entry for an image that nobody built."""
+    """A lock entry for an image that nobody built, with the manifest that stands for it in a registry."""
+    manifest = content_manifest(service, root)
     return {
         "repository": f"ops-pipeline/{service}",
-        "digest": _digest(content_manifest(service, root)),
+        "digest": _digest(manifest),
         "git_sha": "",
         "built_at": "",
         "origin": CONTENT,
+        "manifest": manifest,
     }
 
 
@@ -85,20 +83,17 @@ def content_manifest(service: str, root: Path = ROOT) -> str:
     return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []}, sort_keys=True)
 
 
-def push_content(ecr: Any, images: Mapping[str, Mapping[str, Any]], root: Path = ROOT) -> list[str]:
+def push_content(ecr: Any, images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Pushes each image by content that its repository lacks, where there is one; the services whose were.
 
-    Raises ContentChanged where a folder is not what its entry was made from.
+    By the entry's own manifest: the folder may have changed since the plan that is applied was made.
     """
     pushed = []
     deployed = {each["repositoryName"] for each in ecr.describe_repositories(maxResults=1000)["repositories"]}
     for service, entry in images.items():
         if entry.get("origin") != CONTENT or entry["repository"] not in deployed or _is_there(ecr, entry):
             continue
-        manifest = content_manifest(service, root)
-        if _digest(manifest) != entry["digest"]:
-            raise ContentChanged(f"images/{service} has changed since its lock entry was made; run: make plan")
-        ecr.put_image(repositoryName=entry["repository"], imageManifest=manifest)
+        ecr.put_image(repositoryName=entry["repository"], imageManifest=entry["manifest"])
         pushed.append(service)
     return pushed
 

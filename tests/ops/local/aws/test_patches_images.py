@@ -107,21 +107,23 @@ def test_what_nobody_built_is_pushed_once_under_the_digest_of_the_lock(mended_aw
     images = {name: {**entry, "repository": repository(mended_aws)} for name, entry in images.items()}
     images["built"] = {**images["one"], "digest": f"sha256:{'0' * 64}", "origin": "podman"}
     images["undeployed"] = {**images["one"], "repository": "nowhere"}
-    assert images_lock.push_content(ecr, images, root) == ["one", "two"]
+    assert images_lock.push_content(ecr, images) == ["one", "two"]
     for name in ("one", "two"):
         wanted = [{"imageDigest": images[name]["digest"]}]
         found = ecr.describe_images(repositoryName=images[name]["repository"], imageIds=wanted)["imageDetails"]
         assert len(found) == 1
-    assert images_lock.push_content(ecr, images, root) == []
+    assert images_lock.push_content(ecr, images) == []
     ecr.batch_delete_image(
         repositoryName=images["two"]["repository"], imageIds=[{"imageDigest": images["two"]["digest"]}]
     )
-    assert images_lock.push_content(ecr, images, root) == ["two"]
+    assert images_lock.push_content(ecr, images) == ["two"]
 
 
-def test_a_folder_that_changed_since_its_lock_entry_is_not_pushed(mended_aws: LocalAws, tmp_path: Path) -> None:
+def test_what_was_planned_is_pushed_though_its_folder_has_changed_since(mended_aws: LocalAws, tmp_path: Path) -> None:
     root = a_checkout(tmp_path)
-    images = {"one": {**images_lock.by_content("one", root), "repository": repository(mended_aws)}}
+    entry = {**images_lock.by_content("one", root), "repository": repository(mended_aws)}
     (root / "images" / "one" / "__main__.py").write_text("changed")
-    with pytest.raises(images_lock.ContentChanged, match="images/one has changed"):
-        images_lock.push_content(mended_aws.client("ecr"), images, root)
+    ecr = mended_aws.client("ecr")
+    assert images_lock.push_content(ecr, {"one": entry}) == ["one"]
+    found = ecr.batch_get_image(repositoryName=entry["repository"], imageIds=[{"imageDigest": entry["digest"]}])
+    assert [image["imageManifest"] for image in found["images"]] == [entry["manifest"]]
