@@ -4,90 +4,53 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Self
 from urllib.parse import quote
 
 import requests
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from pipeline.errors import ConfigInvalid, PipelineError
+from pipeline.errors import ConfigInvalid
+from pipeline.provider import (
+    DATA_URL,
+    ROTATE,
+    AlpacaError,
+    KeyRejected,
+    NotEntitled,
+    OutOfTime,
+    ProviderError,
+    RateLimited,
+    SymbolRefused,
+    TransientProviderError,
+    Unreachable,
+    cause,
+    refusal,
+    words,
+)
 from pipeline.settings import Secret
 from telemetry_ingestor.fetch_plan import PAGE_BARS, Ask
 
-DATA_URL = "https://data.alpaca.markets"
+__all__ = [
+    "DATA_URL",
+    "AlpacaError",
+    "Client",
+    "KeyRejected",
+    "NotEntitled",
+    "OutOfTime",
+    "ProviderError",
+    "RateLimited",
+    "SymbolRefused",
+    "Unreachable",
+]
+
 # A page of 10,000 bars has 1.3 MB; a body that goes on beyond this is no page.
 LARGEST_PAGE_BYTES = 64 * 2**20
 CHUNK_BYTES = 2**18
-ROTATE = "run scripts/diagnose (was it really the key?), then runbooks/rotate-alpaca-keys"
-# What Alpaca's key ids look like; secrets are longer and of mixed case.
-KEY_ID = re.compile(r"[PAC]K[A-Z0-9]{14,26}")
-BAD_SYMBOL = re.compile(r"invalid symbol:? *([^\s,]+)", re.IGNORECASE)
-
-
-class AlpacaError(PipelineError):
-    """A request that did not bring its page. `retryable`: it may at the next try, not before `wait_seconds`."""
-
-    retryable = False
-    wait_seconds: float | None = None
-
-
-class KeyRejected(AlpacaError):
-    """401: the key pair is not valid. `code` is key_swapped where the two values stand in each other's place."""
-
-    code = "key_rejected"
-
-
-class NotEntitled(AlpacaError):
-    """403: the pair is valid and may not have this data."""
-
-    code = "not_entitled"
-
-
-class RateLimited(AlpacaError):
-    """429, again and again."""
-
-    code = "rate_limited"
-    retryable = True
-
-
-class ProviderError(AlpacaError):
-    """5xx, a time-out, or a body that is no page of bars."""
-
-    code = "provider_error"
-
-
-class TransientProviderError(ProviderError):
-    """A provider error that the next try may not meet."""
-
-    retryable = True
-
-
-class Unreachable(AlpacaError):
-    """No connection at all."""
-
-    code = "task_network"
-    retryable = True
-
-
-class SymbolRefused(AlpacaError):
-    """400 for one symbol, which spoils the request for all others in it."""
-
-    code = "ticker_config"
-
-    def __init__(self, message: str, symbol: str) -> None:
-        super().__init__(message)
-        self.symbol = symbol
-
-
-class OutOfTime(AlpacaError):
-    """The time for fetching was used up before all was fetched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +195,7 @@ class Client:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._broken_off(error) from error
         if response.status_code != 200:
-            raise self._refusal(response, body)
+            raise refusal(response.status_code, response.headers, body, pair=self._pair, feed=self._feed)
         return body
 
     def _body(self, response: requests.Response, ends: float) -> bytes:
@@ -262,40 +225,8 @@ class Client:
         if isinstance(error, requests.exceptions.InvalidHeader):
             return KeyRejected(f"the key pair cannot be sent: it holds a line break or a space in front; {ROTATE}")
         if _never_connected(error):
-            return Unreachable(f"no connection to {self._url} ({_cause(error)}); check route, DNS and security group")
-        return TransientProviderError(f"Alpaca broke the connection off ({_cause(error)})")
-
-    def _refusal(self, response: requests.Response, body: bytes) -> AlpacaError:
-        """What an answer other than 200 means."""
-        status, said = response.status_code, _words(body)
-        if status == 401:
-            return self._rejected(said)
-        if status == 403:
-            return NotEntitled(
-                f"Alpaca refused the {self._feed} feed to this key pair (403: {said}); "
-                "set the parameter alpaca_data_feed to one that the subscription covers, or widen the subscription"
-            )
-        if status == 429:
-            limited = RateLimited(f"Alpaca's rate limit is used up (429: {said})")
-            limited.wait_seconds = _seconds_to_reset(response.headers)
-            return limited
-        if status >= 500 or status == 408:
-            return TransientProviderError(f"Alpaca answered {status}: {said}")
-        if status == 400 and (found := BAD_SYMBOL.search(said)):
-            return SymbolRefused(
-                f"Alpaca knows no symbol like {found[1]!r} (400); correct the parameter tickers", found[1]
-            )
-        return ProviderError(f"Alpaca answered {status}: {said}; run scripts/diagnose")
-
-    def _rejected(self, said: str) -> KeyRejected:
-        key_id, secret_key = (part.reveal().strip() for part in self._pair)
-        if KEY_ID.fullmatch(secret_key) and not KEY_ID.fullmatch(key_id):
-            return KeyRejected(
-                f"Alpaca refused the key pair (401: {said}): alpaca_secret_key holds a key id, the two values are "
-                "swapped; store each under its own name",
-                code="key_swapped",
-            )
-        return KeyRejected(f"Alpaca refused the key pair (401: {said}); {ROTATE}")
+            return Unreachable(f"no connection to {self._url} ({cause(error)}); check route, DNS and security group")
+        return TransientProviderError(f"Alpaca broke the connection off ({cause(error)})")
 
 
 def _after(error: AlpacaError, attempts: int) -> AlpacaError:
@@ -310,12 +241,12 @@ def _read_page(body: bytes) -> tuple[Mapping[str, Sequence[Any]], str | None]:
     try:
         page = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise TransientProviderError(f"Alpaca's answer is not JSON ({len(body)} bytes: {_words(body)})") from error
+        raise TransientProviderError(f"Alpaca's answer is not JSON ({len(body)} bytes: {words(body)})") from error
     bars = page.get("bars", ...) if isinstance(page, dict) else ...
     token = page.get("next_page_token") if isinstance(page, dict) else None
     bars = {} if bars is None else bars
     if not isinstance(bars, dict) or not isinstance(token, str | None):
-        raise TransientProviderError(f"Alpaca's answer is no page of bars ({len(body)} bytes: {_words(body)})")
+        raise TransientProviderError(f"Alpaca's answer is no page of bars ({len(body)} bytes: {words(body)})")
     if not all(isinstance(rows, list) for rows in bars.values()):
         bars = {symbol: [] if rows is None else rows for symbol, rows in bars.items()}
         if not all(isinstance(rows, list) for rows in bars.values()):
@@ -323,42 +254,11 @@ def _read_page(body: bytes) -> tuple[Mapping[str, Sequence[Any]], str | None]:
     return bars, token
 
 
-def _words(body: bytes) -> str:
-    """What an error body says, in one short line."""
-    try:
-        said = json.loads(body)["message"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        said = re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace"))
-    text = " ".join(str(said).split())
-    return text[:160] or "an empty body"
-
-
-def _seconds_to_reset(headers: Mapping[str, str]) -> float | None:
-    """How long until X-RateLimit-Reset (epoch seconds) by the server's own clock; None where it does not say."""
-    reset = headers.get("X-RateLimit-Reset", "")
-    if not reset.isdecimal() or len(reset) > 12:
-        return None
-    try:
-        at = parsedate_to_datetime(headers.get("Date", "")).timestamp()
-    except ValueError:
-        at = time.time()
-    return max(0.0, int(reset) - at)
-
-
 def _never_connected(error: Exception) -> bool:
     if isinstance(error, requests.exceptions.ProxyError | requests.exceptions.SSLError):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, NewConnectionError)
-
-
-def _cause(error: Exception) -> str:
-    """The innermost reason, without the addresses that requests wraps around it."""
-    found: BaseException = error
-    while (inner := found.__cause__ or found.__context__) is not None:
-        found = inner
-    text = " ".join(str(found).split())
-    return f"{type(found).__name__}: {text}"[:160] if text else type(found).__name__
 
 
 def _stamp(minute: int) -> str:
