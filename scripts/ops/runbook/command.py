@@ -117,6 +117,7 @@ def perform(runbook: Runbook, order: Order, environ: Mapping[str, str]) -> int:
     look = Look(environment=order.environment, environ=environ, options=order.own)
     voice = Voice(look.veil)
     report = _new_report(runbook, order, look)
+    look.run = report.run
     with Interrupts() as interrupts:
         try:
             _perform(runbook, order, look, voice, report, interrupts)
@@ -211,7 +212,7 @@ def _take_up(runbook: Runbook, order: Order, look: Look, written: Journal, repor
     past = written.open()
     if (past.runbook, past.environment) != (runbook.name, order.environment):
         raise Refused(f"{written.path} tells of {past.runbook or 'nothing'} on {past.environment or 'no environment'}")
-    report.run = past.run
+    report.run = look.run = past.run
     look.options = past.options | {name: order.own[name] for name in order.said}
 
 

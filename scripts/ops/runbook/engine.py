@@ -96,6 +96,7 @@ class Engine:
                     raise
                 except Exception as error:  # whatever it is: it is journalled, undone where that can be, and told
                     self._ended(step, "failed", "failed", error)
+                    self.voice.detail(f"failed: {self.report.of(step.name).saw}")
                     self._undo(number - 1)
                     raise understood(error) from error
             self._copy()

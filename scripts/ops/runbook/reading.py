@@ -32,12 +32,13 @@ DATABASE_URL = "DATABASE_URL"
 class Look:
     """What checks and rehearsals are given. Nothing that can be had from here changes anything.
 
-    `options` are the runbook's own, `facts` what its acts have noted, in this run or in the one that it resumes;
-    `secrets` are kept in memory alone. `environ` is the shell's, led to the account.
+    `run` names this run, resumed or not; `options` are the runbook's own, `facts` what its acts have noted, in this run
+    or in the one that it resumes; `secrets` are kept in memory alone. `environ` is the shell's, led to the account.
     """
 
     environment: str
     environ: Mapping[str, str]
+    run: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)

@@ -1,0 +1,53 @@
+"""One applied stack a worker; for each test module a world of its own, in which one service runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from applied_stack import applied, push_images
+from plane_world import feeds_of
+from runbook_world import RunbookWorld
+
+from ops.local.aws import LocalAws
+from ops.local.exchange import Exchange, synthetic
+from ops.local.plane.containers import Containers
+from ops.local.postgres import Postgres
+from pipeline import catalog
+
+MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_sessions=1)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """The applied stack with its images in the registry, saved so."""
+    with applied("local", tmp_path_factory.mktemp("stack") / "account") as workspace:
+        assert workspace.aws
+        push_images(workspace.aws)
+        workspace.aws.save()
+        yield workspace.aws
+
+
+@pytest.fixture(scope="session")
+def containers() -> Iterator[Containers]:
+    """Forked, their modules loaded once."""
+    with Containers("fork", list(catalog.load().services)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def world(
+    stack: LocalAws, containers: Containers, postgres_server: Postgres, database_template: str
+) -> Iterator[RunbookWorld]:
+    """As it was applied, with the service that fetches bars on its schedule and no other."""
+    stack.restore()
+    database = postgres_server.create_database("runbooks", template=database_template)
+    with Exchange(MARKET, rate_limit=None) as exchange, feeds_of([]) as feeds:
+        made = RunbookWorld(stack, containers, database, exchange, feeds, MARKET)
+        try:
+            made.begin()
+            yield made
+        finally:
+            made.close()
+            database.drop()
