@@ -237,6 +237,16 @@ class Workspace:
         shown: dict[str, Any] = json.loads(self.must("show", "-json", quiet=True).stdout)
         return shown
 
+    def outputs(self) -> dict[str, Any]:
+        """What the last apply gave out, by name. Raises TerraformFailed where nothing has been applied."""
+        self.ready()
+        given = json.loads(self.must("output", "-json", quiet=True).stdout)
+        if not given:
+            raise TerraformFailed(
+                f"nothing is deployed to {self.environment} yet; run: make plan apply ENV={self.environment}"
+            )
+        return {name: each["value"] for name, each in given.items()}
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Refuses where another command of this checkout is at work on the environment."""

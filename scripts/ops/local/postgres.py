@@ -141,8 +141,9 @@ class Postgres(Server):
     """A server of our own on loopback, within `with`.
 
     `data_dir` lasts (made where it is missing or empty); None is a scratch folder, in memory if there is room, gone at
-    the end. `durable=False` trades a power cut's safety for speed. `settings` override SETTINGS. Anyone on this machine
-    may connect: the data are a demo's. Raises PostgresFailed from `start()`. Not for use by two threads at once.
+    the end. `durable=False` trades a power cut's safety for speed. `settings` override SETTINGS; `port` is taken where
+    it is free. Anyone on this machine may connect: the data are a demo's. Raises PostgresFailed from `start()`. Not for
+    use by two threads at once.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Postgres(Server):
         *,
         durable: bool = True,
         settings: Mapping[str, str] | None = None,
+        port: int | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.binaries = find(environ)
@@ -160,7 +162,7 @@ class Postgres(Server):
         self.settings = {**SETTINGS, **({} if durable else NOT_DURABLE), **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._port: int | None = None
+        self._port = port
         self._owner = os.getpid()
 
     def __enter__(self) -> Self:
@@ -177,10 +179,15 @@ class Postgres(Server):
         """The postmaster's process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def url(self, database: str = "postgres") -> str:
+    @property
+    def port(self) -> int:
+        """Where it listens; raises PostgresFailed before the first start."""
         if self._port is None:
             raise PostgresFailed("the embedded PostgreSQL was not started")
-        return f"postgresql://{SUPERUSER}@{HOST}:{self._port}/{quote(database)}"
+        return self._port
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{quote(database)}"
 
     def start(self) -> None:
         """Starts the server and returns once it answers; after `kill()` on the same port where it is still free."""
