@@ -52,6 +52,7 @@ TOLD = (
     "wall_seconds",
     "peak_rss_mb",
 )
+SAMPLED = "This is the sample: every day plain, each trouble of each service once, spread over the days."
 NEWS_EVERY = timedelta(minutes=4)
 LOOK_BACK = timedelta(minutes=30)
 
@@ -113,7 +114,7 @@ def main(sample: bool, workers: int, afresh: bool) -> None:
             results[running[future].key] = future.result()
             _keep(results)
             console.print(_line(running[future], future.result()), highlight=False)
-    DOCUMENT.write_text(document(wanted, results), encoding="utf-8")
+    DOCUMENT.write_text(document(wanted, results, sample=sample), encoding="utf-8")
     sys.exit(0 if all(results[cell.key]["exit"] == 0 for cell in wanted) else 3)
 
 
@@ -204,7 +205,7 @@ COLUMNS = {
 }
 
 
-def document(wanted: Sequence[Cell], results: Mapping[str, Any]) -> str:
+def document(wanted: Sequence[Cell], results: Mapping[str, Any], *, sample: bool) -> str:
     """docs/matrix.md."""
     head = ["day", "trouble", *COLUMNS, "exit"]
     lines = [
@@ -214,6 +215,7 @@ def document(wanted: Sequence[Cell], results: Mapping[str, Any]) -> str:
         f" services, with an outage of a service ({OUTAGE} New York) or SIGKILL in the middle of one of its writes"
         f" ({KILL}, or its next run). News are real headlines, told of the symbols every few minutes.",
         "Exit 0: nothing lost, duplicated, wrong, ahead of its time or left undone.",
+        *(["", SAMPLED] if sample else []),
         "",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",

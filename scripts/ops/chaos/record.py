@@ -217,11 +217,13 @@ class Record:
 
     @property
     def seconds_to_recover(self) -> float | None:
-        """From the first fault until the last missing bar was there and every finding cleared; None while not."""
-        if self.first_fault is None or self.bars is None or self.findings is None:
+        """From the first fault until the last missing bar was there; where none was missing, until the last finding was
+        cleared. None while something is lost, or found and open."""
+        if self.first_fault is None or self.bars is None or self.findings is None or self.bars.lost:
             return None
-        if self.bars.lost or self.open_findings:
+        if self.bars.late_until:
+            return (self.bars.late_until - self.first_fault).total_seconds()
+        if self.open_findings:
             return None
         ends = [found.cleared_at for found in self.findings if found.cleared_at]
-        ends += [self.bars.late_until] if self.bars.late_until else []
-        return max(0.0, max(((end - self.first_fault).total_seconds() for end in ends), default=0.0))
+        return max(((end - self.first_fault).total_seconds() for end in ends if end > self.first_fault), default=0.0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import images_lock, terraform_plan
-from ops.local.aws import LocalAws
+from ops.local.aws import LocalAws, LocalAwsFailed
 from ops.terraform_workspace import TERRAFORM, Workspace
 from pipeline import catalog
 
@@ -55,6 +55,33 @@ def applied(environment: str, folder: Path, images: Images) -> Iterator[Workspac
     with found.aws:
         found.ready()
         yield found
+
+
+@contextmanager
+def here() -> Iterator[Workspace]:
+    """ENV=local of this checkout as applied, so that every command finds it; what was saved there is put back after.
+
+    Raises LocalAwsFailed where it is up already."""
+    found = Workspace(environment="local", aws=LocalAws(), shown=False)
+    assert found.aws
+    running = found.aws.find()
+    if running:
+        raise LocalAwsFailed(f"the local AWS is up already (pid {running.pid}); scripts/local-aws down stops it")
+    snapshot = found.aws.snapshot_path
+    aside = snapshot.with_name(f"{snapshot.name}.aside")
+    source = kept("local", images_of_checkout()) / "aws" / snapshot.name
+    snapshot.parent.mkdir(parents=True, exist_ok=True)
+    if snapshot.exists() and not aside.exists():
+        snapshot.rename(aside)
+    shutil.copy(source, snapshot)
+    try:
+        with found.aws:
+            found.ready()
+            yield found
+    finally:
+        snapshot.unlink(missing_ok=True)
+        if aside.exists():
+            aside.rename(snapshot)
 
 
 def is_kept(environment: str, images: Images) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -47,8 +49,14 @@ def down(aws: LocalAws) -> None:
 @cli.command()
 @click.pass_obj
 def env(aws: LocalAws) -> None:
-    """Print shell lines that lead aws, boto3 and terraform there."""
+    """Print shell lines that lead aws, boto3 and terraform there, and psql where a demo runs beside it."""
     click.echo(environment.exports(os.environ, aws.url))
+    if aws.beside_path.exists():
+        beside: dict[str, str] = json.loads(aws.beside_path.read_text(encoding="utf-8"))
+        known = environment.settings(aws.url)
+        for name, value in beside.items():
+            if name not in known:
+                click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @cli.command()

@@ -12,10 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +36,7 @@ LOG_TAIL_LINES = 15
 LOG_BYTES = 20 * 2**20
 # Servers that are to outlive us; Python warns of a child that is forgotten while it runs.
 _outliving: list[subprocess.Popen[bytes]] = []
+_making_clients = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,11 @@ class LocalAws(Controls):
     def log_path(self) -> Path:
         """What the server says; each start begins it anew once it is large."""
         return self.state_dir / "server.log"
+
+    @property
+    def beside_path(self) -> Path:
+        """What runs beside it (database, exchange, clock), as variables for a shell; there only while it does."""
+        return self.state_dir / "beside.json"
 
     @property
     def snapshot_path(self) -> Path:
@@ -148,14 +156,12 @@ class LocalAws(Controls):
 
     def client(self, service: str, region: str = REGION, *, plane: bool = False, **config: Any) -> Any:
         """A boto3 client of this AWS, whatever the environment says. What the plane does is nobody's change."""
-        import boto3
         from botocore.config import Config
 
         agent = {"user_agent_extra": OWN_AGENT} if plane else {}
-        session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)
-        return session.client(
-            service, endpoint_url=self.url, config=Config(proxies={}, retries={"max_attempts": 0}, **agent, **config)
-        )
+        settings = Config(proxies={}, retries={"max_attempts": 0}, **agent, **config)
+        with _making_clients:  # which a session cannot do in two threads at once
+            return _session(region).client(service, endpoint_url=self.url, config=settings)
 
     def save(self) -> dict[str, Any]:
         """Writes the snapshot that the next `up` starts from: {"bytes", "seconds"}."""
@@ -269,6 +275,14 @@ class LocalAws(Controls):
                 continue
             except psutil.NoSuchProcess:
                 return
+
+
+@cache
+def _session(region: str) -> Any:
+    """One for all clients: each session reads the descriptions of the services anew, up to half a second each."""
+    import boto3
+
+    return boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)
 
 
 def _server_environment(environ: Mapping[str, str]) -> dict[str, str]:
