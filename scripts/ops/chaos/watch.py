@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -160,8 +161,7 @@ class Watch:
         if self._blind:
             self._blind = False
             self.tell(kinds.BLIND, "the database can be read again")
-        names = ("id", "code", "subject", "severity", "summary", "evidence", "repair")
-        names += ("first_seen", "last_seen", "cleared_at")
+        names = [field.name for field in fields(Found)]
         return [Found(**dict(zip(names, row, strict=True))) for row in rows]
 
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────────
