@@ -230,7 +230,7 @@ class Play:
     # ── causes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _diagnose(self, *, last: bool = False) -> None:
-        """Asks for the causes where the findings have changed (not too often), where one is expected, and at the end."""
+        """Asks for the causes where findings have changed (not too often), where one is expected, and at the end."""
         if self.record.no_diagnosis:
             return
         expected = any(e.key == "causes_by" and e.by == self.now for e in self.scenario.expectations)

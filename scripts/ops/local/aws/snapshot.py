@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[Header, bytes]:
 
 
 def _versions() -> dict[str, str]:
-    return {"moto": version("moto"), "python": platform.python_version(), "patches": patches_digest()}
+    return {"moto": version("moto"), "python": platform.python_version(), "patches": LOADED}
 
 
 def patches_digest() -> str:
@@ -108,6 +108,9 @@ def patches_digest() -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+LOADED = patches_digest()  # of what this process runs, whatever is edited while it does
 
 
 def _backends() -> Iterator[tuple[str, str, str, Any]]:
