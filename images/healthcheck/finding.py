@@ -68,6 +68,8 @@ class Change:
     missed: tuple[Open, ...]
     cleared: tuple[Open, ...]
     untouched: tuple[Open, ...]
+    remembered: bool = True
+    """Whether the table could be read and will hold this; without a database every finding is new each time."""
 
     def severities(self) -> list[Severity]:
         """The severity of every finding that is open afterwards."""

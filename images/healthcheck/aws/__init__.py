@@ -121,7 +121,8 @@ def read(clients: Clients, scope: Scope, memory: Memory, *, seconds: float = SEC
     pool = ThreadPoolExecutor(len(PARTS), "part")
     try:
         started = {kind: pool.submit(reader) for kind, reader in _readers(clients, scope, place, memory).items()}
-        started[Definitions] = pool.submit(_definitions, clients, scope, place, memory, started[Triggers])
+        named = (started[Triggers], started[Tasks])
+        started[Definitions] = pool.submit(_definitions, clients, scope, place, memory, *named)
         return {kind: _outcome(started[kind], ends, seconds) for kind in PARTS}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -140,19 +141,28 @@ def _readers(clients: Clients, scope: Scope, place: Place, memory: Memory) -> Ma
         Network: lambda: network.read(clients, place, memory),
         Alarms: lambda: alarms.read(clients, place, memory),
         Topics: lambda: topics.read(clients, place, memory),
-        Letters: lambda: letters.read(clients, place, memory),
+        Letters: lambda: letters.read(clients, place, memory, catalog, now),
         LogGroups: lambda: logs.read(clients, place, memory),
     }
 
 
 def _definitions(
-    clients: Clients, scope: Scope, place: Place, memory: Memory, started: Future[Triggers]
+    clients: Clients,
+    scope: Scope,
+    place: Place,
+    memory: Memory,
+    of_triggers: Future[Triggers],
+    of_tasks: Future[Tasks],
 ) -> Definitions:
-    """After the triggers, which name revisions; without them where they cannot be read."""
-    error = started.exception()
-    known = () if error else started.result().schedules
-    named = [schedule.target.definition for schedule in known if schedule.target.definition]
-    return definitions.read(clients, place, memory, scope.catalog, named)
+    """After what names revisions; without it where that cannot be read."""
+    schedules = () if of_triggers.exception() else of_triggers.result().schedules
+    ended = () if of_tasks.exception() else of_tasks.result().stopped
+    named = [schedule.target.definition for schedule in schedules if schedule.target.definition]
+    # what a failing revision took the place of may have failed alike
+    named += [
+        f"{task.family}:{number}" for task in ended if task.failed for number in (task.revision, task.revision - 1)
+    ]
+    return definitions.read(clients, place, memory, scope.catalog, [name for name in named if not name.endswith(":0")])
 
 
 def _outcome(future: Future[Any], ends: float, seconds: float) -> object:

@@ -60,7 +60,7 @@ class Definitions:
         """The newest ACTIVE revision."""
         return next((self.described[arn] for arn in self.active.get(family, ()) if arn in self.described), None)
 
-    def of(self, definition: str, family: str, revision: int | None) -> Definition | None:
+    def of(self, family: str, revision: int | None) -> Definition | None:
         """The revision that a target means; an INACTIVE one too, None where there is none."""
         if revision is None:
             return self.newest(family)
@@ -81,7 +81,7 @@ def read(clients: Clients, place: Place, memory: Memory, catalog: Catalog, named
             active.setdefault(family, []).append(arn)
     ordered = {family: tuple(sorted(arns, key=_revision, reverse=True)) for family, arns in active.items()}
     newest = [arn for arns in ordered.values() for arn in arns[:REVISIONS]]
-    pinned = [_whole(name, place) for name in named if name.rpartition(":")[2].isdigit()]
+    pinned = [_whole(name, place) for name in named if name.rpartition(":")[2].isdigit() and _family(name) in families]
 
     def describe(arn: str) -> Mapping[str, Any] | None:
         answer = found(lambda: ecs.describe_task_definition(taskDefinition=arn), "ClientException")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from healthcheck.aws.clients import Clients
 from healthcheck.aws.memory import Memory
@@ -29,6 +30,7 @@ class Intent:
     images: Mapping[str, str]
     database: bool
     provider: bool
+    modified_at: datetime
 
     def meant(self, service: str, digest: str) -> bool | None:
         """Whether the digest is the one that was meant; None where nothing was said."""
@@ -43,11 +45,11 @@ def parameter(place: Place) -> str:
 
 def read(clients: Clients, place: Place, memory: Memory) -> Intent:
     """One call."""
-    answer = clients("ssm").get_parameter(Name=parameter(place))
-    return parse(answer["Parameter"]["Value"])
+    answer = clients("ssm").get_parameter(Name=parameter(place))["Parameter"]
+    return parse(answer["Value"], answer["LastModifiedDate"].astimezone(UTC))
 
 
-def parse(text: str) -> Intent:
+def parse(text: str, modified_at: datetime) -> Intent:
     """From the parameter's JSON."""
     told = json.loads(text)
     return Intent(
@@ -56,4 +58,5 @@ def parse(text: str) -> Intent:
         images=dict(told["images"]),
         database=bool(told["database"]),
         provider=bool(told["provider"]),
+        modified_at=modified_at,
     )

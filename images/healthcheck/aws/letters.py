@@ -1,17 +1,21 @@
-"""What could not be delivered: the dead letters, looked at without being taken."""
+"""What could not be delivered: the dead letters, looked at without being taken, and how many were sent there lately."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healthcheck.aws.clients import Clients, found
 from healthcheck.aws.memory import Memory
 from healthcheck.place import Place
+from pipeline.catalog import Catalog
 
 PER_CALL = 10
+METRICS_PER_CALL = 500
+WINDOW = timedelta(minutes=15)
+SENT = "InvocationsSentToDeadLetterCount"
 # SQS shows a sample; a few looks see most of a queue that is not long.
 LOOKS = 5
 
@@ -30,23 +34,26 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True)
 class Letters:
-    """`count` None: there is no such queue. `seen` are those that SQS showed, newest first."""
+    """`count` None: there is no such queue. `seen` are those that SQS showed, newest first. `lately`, by group, is
+    how many the scheduler gave up within a quarter of an hour: SQS shows no more than a sample."""
 
     queue: str
+    address: str
     count: int | None
     seen: tuple[Letter, ...]
+    lately: Mapping[str, int]
 
 
-def read(clients: Clients, place: Place, memory: Memory) -> Letters:
-    """How many there are, and a look at them that hides them from nobody."""
-    sqs = clients("sqs")
+def read(clients: Clients, place: Place, memory: Memory, catalog: Catalog, now: datetime) -> Letters:
+    """How many there are and were lately, and a look at them that hides them from nobody."""
+    sqs, lately = clients("sqs"), _lately(clients("cloudwatch"), catalog, now)
     address = found(
         lambda: sqs.get_queue_url(QueueName=place.queue)["QueueUrl"],
         "AWS.SimpleQueueService.NonExistentQueue",
         "QueueDoesNotExist",
     )
     if address is None:
-        return Letters(queue=place.queue, count=None, seen=())
+        return Letters(queue=place.queue, address="", count=None, seen=(), lately=lately)
     attributes = sqs.get_queue_attributes(QueueUrl=address, AttributeNames=["ApproximateNumberOfMessages"])
     count = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
     seen: dict[str, Letter] = {}
@@ -57,7 +64,29 @@ def read(clients: Clients, place: Place, memory: Memory) -> Letters:
         seen |= {letter.id: letter for letter in _look(sqs, address)}
         if len(seen) == before:
             break
-    return Letters(queue=place.queue, count=count, seen=tuple(sorted(seen.values(), key=_sent, reverse=True)))
+    newest_first = tuple(sorted(seen.values(), key=_sent, reverse=True))
+    return Letters(queue=place.queue, address=address, count=count, seen=newest_first, lately=lately)
+
+
+def _lately(cloudwatch: Any, catalog: Catalog, now: datetime) -> dict[str, int]:
+    """Schedule group → how many. Each service has a group of its own."""
+    names = list(catalog.services)
+    found: dict[str, int] = {}
+    for first in range(0, len(names), METRICS_PER_CALL):
+        asked = [_query(index, name) for index, name in enumerate(names[first : first + METRICS_PER_CALL])]
+        answer = cloudwatch.get_metric_data(MetricDataQueries=asked, StartTime=now - WINDOW, EndTime=now)
+        for result in answer["MetricDataResults"]:
+            found[names[first + int(result["Id"][1:])]] = int(sum(result["Values"]))
+    return found
+
+
+def _query(index: int, group: str) -> dict[str, Any]:
+    metric = {
+        "Namespace": "AWS/Scheduler",
+        "MetricName": SENT,
+        "Dimensions": [{"Name": "ScheduleGroup", "Value": group}],
+    }
+    return {"Id": f"m{index}", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
 
 
 def _sent(letter: Letter) -> datetime:

@@ -15,6 +15,9 @@ from healthcheck.place import Place
 # ECS itself forgets a stopped task after an hour.
 WINDOW = timedelta(minutes=30)
 DESCRIBED_PER_CALL = 100
+# Exit codes of runs that did their work, all or in part (pipeline.ledger.Outcome).
+DONE = (0, 3)
+BY_HAND = ("UserInitiated", "ServiceSchedulerInitiated", "SpotInterruption", "TerminationNotice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,13 @@ class Task:
     exit_code: int | None
     container_reason: str
     execution_id: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended badly; one that somebody stopped did not."""
+        if self.stopped_at is None or self.stop_code in BY_HAND:
+            return False
+        return self.exit_code not in DONE
 
 
 @dataclass(frozen=True, kw_only=True)

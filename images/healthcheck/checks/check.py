@@ -11,6 +11,7 @@ from healthcheck.snapshot import Snapshot
 DIAGNOSE = "scripts/diagnose"
 MIGRATE = "scripts/migrate"
 BACKFILL = "scripts/backfill"
+HEAL = "scripts/fix-missing-schedulers --apply"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from healthcheck.checks.check import DIAGNOSE, Check
+from healthcheck.checks.resting import rests
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Market, NewsState, Runs, Snapshot, Symbols, SymbolState, Watch
 from pipeline import sessions
@@ -42,6 +43,8 @@ def bars_stale(snapshot: Snapshot) -> Iterator[Finding]:
     """No bar of any symbol for five session minutes; with no bar at all it is unknown how late we are."""
     market, newest = snapshot.part(Market), bars_newest(snapshot)
     behind = stale_minutes(newest, snapshot.now)
+    if rests("bars", snapshot):
+        return
     if behind is None:
         yield _no_bars(snapshot, market)
         return
@@ -93,6 +96,8 @@ def symbols_stale(snapshot: Snapshot) -> Iterator[Finding]:
     newest = bars_newest(snapshot)
     if (stale_minutes(newest, snapshot.now) or 0) >= BARS_MINUTES_MAX:
         return  # all are late: that is one finding, not one a symbol
+    if rests("bars", snapshot):
+        return
     market = snapshot.part(Market)
     for state in _followed(snapshot):
         behind, limit = stale_minutes(state.newest_bar, snapshot.now), silence_tolerated(state)
@@ -126,7 +131,7 @@ def features_stale(snapshot: Snapshot) -> Iterator[Finding]:
     market, symbols = snapshot.part(Market), snapshot.part(Symbols)
     late = features_lag(snapshot)
     late = {symbol: minutes for symbol, minutes in late.items() if minutes >= FEATURES_MINUTES_MAX}
-    if not late:
+    if not late or rests("features", snapshot):
         return
     with_bars = [state for state in _followed(snapshot) if state.newest_bar]
     worst = max(late, key=lambda symbol: late[symbol])
@@ -165,7 +170,7 @@ def _followed(snapshot: Snapshot) -> list[SymbolState]:
 
 def feeds_broken(snapshot: Snapshot) -> Iterator[Finding]:
     """A feed that failed three times in a row; critical when no feed is left."""
-    feeds = snapshot.part(NewsState).feeds
+    feeds = () if rests("news", snapshot) else snapshot.part(NewsState).feeds
     broken = [feed for feed in feeds if feed.consecutive_failures >= FEED_FAILURES_MAX]
     for feed in broken:
         yield Finding(
@@ -181,6 +186,8 @@ def feeds_broken(snapshot: Snapshot) -> Iterator[Finding]:
 def news_stale(snapshot: Snapshot) -> Iterator[Finding]:
     """Nothing published for six hours in a session; with no news at all it is unknown how late we are."""
     market, news = snapshot.part(Market), snapshot.part(NewsState)
+    if rests("news", snapshot):
+        return
     if news.newest_published is None:
         yield Finding(
             code="feed_broken",
@@ -208,7 +215,7 @@ def watchlist_stale(snapshot: Snapshot) -> Iterator[Finding]:
     market, watch = snapshot.part(Market), snapshot.part(Watch)
     (writer,) = snapshot.scope.catalog.writers("watchlist")
     allowed = 2 * writer.period
-    if market.session is None or snapshot.now - market.session.open < allowed:
+    if market.session is None or snapshot.now - market.session.open < allowed or rests("watchlist", snapshot):
         return
     if watch.computed_at is not None and snapshot.now - watch.computed_at <= allowed:
         return

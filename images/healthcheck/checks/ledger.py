@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from healthcheck.aws.triggers import Triggers
 from healthcheck.checks.check import DIAGNOSE, MIGRATE, Check
+from healthcheck.checks.resting import is_paused
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Market, PastRun, Runs, Snapshot
 from pipeline.catalog import Service
@@ -47,14 +50,26 @@ def services_progress(snapshot: Snapshot) -> Iterator[Finding]:
     """One finding at most a service: it hangs, it dies, it fails, nobody starts it, or it keeps leaving work undone."""
     runs = snapshot.part(Runs)
     for service in snapshot.scope.catalog:
-        if service.market_hours_only and not _market_open(snapshot):
+        if (service.market_hours_only and not _market_open(snapshot)) or is_paused(service, snapshot):
             continue
         if service.name == snapshot.scope.service:
             finding = _watcher(service, runs, snapshot.now)
         else:
-            finding = progress(service, runs, snapshot.now)
+            finding = progress(service, _since_scheduled(service, runs, snapshot), snapshot.now)
+        if finding and finding.code == "backlog" and "findings" in service.writes:
+            finding = replace(finding, code="watcher_silent")
         if finding:
             yield finding
+
+
+def _since_scheduled(service: Service, runs: Runs, snapshot: Snapshot) -> Runs:
+    """A service that never ran is due from when its schedule was made, where that is known."""
+    triggers = snapshot.parts.get(Triggers)
+    if runs.recent.get(service.name) or service.name in runs.completed or not isinstance(triggers, Triggers):
+        return runs
+    schedule = triggers.schedule(service.name, service.schedule)
+    made = schedule.created_at if schedule else None
+    return replace(runs, since=max(runs.since, made)) if made and runs.since else runs
 
 
 def _market_open(snapshot: Snapshot) -> bool:

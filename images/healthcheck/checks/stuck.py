@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from healthcheck.checks.check import Check
+from healthcheck.checks.resting import rests
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Dispatching, NewsState, Snapshot
 
@@ -35,6 +36,8 @@ def dispatches_waiting(snapshot: Snapshot) -> Iterator[Finding]:
     """Dispatches or signals that have waited for longer than a signal is worth anything."""
     state = snapshot.part(Dispatching)
     (writer,) = snapshot.scope.catalog.writers("dispatches")
+    if rests("dispatches", snapshot):
+        return
     waiting = {
         "dispatches pending": (state.pending, state.oldest_pending),
         "signals untaken": (state.untaken_signals, state.oldest_untaken),
@@ -56,6 +59,8 @@ def news_waiting(snapshot: Snapshot) -> Iterator[Finding]:
     news = snapshot.part(NewsState)
     (writer,) = snapshot.scope.catalog.writers("sentiment")
     allowed = 2 * writer.period
+    if rests("sentiment", snapshot):
+        return
     if news.oldest_unclassified is not None and snapshot.now - news.oldest_unclassified > allowed:
         yield Finding(
             code="backlog",
