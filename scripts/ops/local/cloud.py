@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from psycopg.conninfo import conninfo_to_dict
+
 from ops.local import applied
 from ops.local.aws import LocalAws
 from ops.local.exchange import Exchange, Market
 from ops.local.feeds import FeedServer
 from ops.local.news_file import DEFAULT_FEED, NewsItem
 from ops.local.plane import Minute, Plane
+from ops.local.plane.containers import Containers
 from ops.local.postgres import Postgres
 from ops.replay_news import ITEMS_A_FEED, spread
 from ops.terraform_workspace import Workspace
@@ -53,7 +56,7 @@ class Cloud:
         """For a command beside the cloud: where AWS, the database, the exchange and the clock are."""
         return {
             **self.aws.environment(os.environ),
-            **_machine(self.exchange),
+            **machine(self.exchange),
             "DATABASE_URL": self.database_url,
             "OPS_CLOCK_URL": self.aws.url,
         }
@@ -81,6 +84,20 @@ class Cloud:
     def start(self, name: str) -> None:
         """Starts a part that was stopped or killed, at its old address."""
         self._part(name, {"postgres": self.postgres.start, "aws": self._start_aws} | self._servers("start"))()
+
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Within it, `scripts/local-aws env` leads a shell to all parts (if this is the checkout's own local AWS)."""
+        found = {name: value for name, value in self.environment.items() if name not in os.environ}
+        target = conninfo_to_dict(self.database_url)
+        given = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
+        found |= {name: str(target[key]) for name, key in given.items() if target.get(key)}
+        path = self.aws.beside_path
+        path.write_text(json.dumps(found), encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
     def _servers(self, verb: str) -> dict[str, Callable[[], object]]:
         return {"exchange": getattr(self.exchange, verb), "feeds": getattr(self.feeds, verb)}
@@ -110,34 +127,35 @@ def open_cloud(
     seed: int = 1,
     parameters: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    workspace: Workspace | None = None,
 ) -> Iterator[Cloud]:
     """A cloud whose first minute will be `start` (whole, aware), as if it had run before; it ends with the `with`.
 
-    `parameters` take the place of what is set at first (by name, as in the catalogue). Raises CloudFailed, and what the
+    `workspace` is an applied environment to use in the place of one of its own. `parameters` take the place of what is
+    set at first (by name, as in the catalogue). Raises CloudFailed, and what the
     parts raise.
     """
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ops-cloud-")))
         images = applied.images_of_checkout()
-        workspace = stack.enter_context(applied.applied("local", place / "account", images))
-        aws = workspace.aws
+        account = workspace or stack.enter_context(applied.applied("local", place / "account", images))
+        aws = account.aws
         assert aws
         postgres = stack.enter_context(Postgres(durable=False))
         database_url = _database(postgres)
         exchange = stack.enter_context(Exchange(market))
         feeds = stack.enter_context(FeedServer(spread(news), newest=ITEMS_A_FEED))
-        _set_parameters(aws, _values(market, exchange, feeds, database_url) | dict(parameters or {}))
+        set_parameters(aws, first_values(market, exchange, feeds, database_url) | dict(parameters or {}))
+        containers = stack.enter_context(Containers(runtime, list(catalog.load().services)))
         plane = Plane(
             aws,
-            environment=_machine(exchange),
-            packages=list(catalog.load().services),
-            known_images={name: str(entry["digest"]) for name, entry in images.items()},
-            runtime=runtime,
+            environment=machine(exchange),
+            containers=containers,
             seed=seed,
         )
         cloud = Cloud(
             aws=aws,
-            workspace=workspace,
+            workspace=account,
             postgres=postgres,
             database_url=database_url,
             exchange=exchange,
@@ -153,7 +171,7 @@ def open_cloud(
 def _warm_up(cloud: Cloud, start: datetime) -> None:
     at = start - WARM_UP
     while at < start:
-        cloud.tick(at, alarms=False)
+        cloud.tick(at, alarms=at + MINUTE == start)  # so that all alarms have left INSUFFICIENT_DATA by then
         at += MINUTE
 
 
@@ -164,12 +182,12 @@ def _database(postgres: Postgres) -> str:
     return database.url
 
 
-def _machine(exchange: Exchange) -> dict[str, str]:
+def machine(exchange: Exchange) -> dict[str, str]:
     """What stands in for the network: where the provider is, and that all this is local."""
     return {"ENVIRONMENT": "local", "ALPACA_DATA_URL": exchange.url, "ALPACA_TRADING_URL": exchange.url}
 
 
-def _values(market: Market, exchange: Exchange, feeds: FeedServer, database_url: str) -> dict[str, str]:
+def first_values(market: Market, exchange: Exchange, feeds: FeedServer, database_url: str) -> dict[str, str]:
     """What an operator would have set: symbols, feeds, keys, and each service's way to the database."""
     return {
         "tickers": ",".join(market.symbols),
@@ -180,7 +198,7 @@ def _values(market: Market, exchange: Exchange, feeds: FeedServer, database_url:
     }
 
 
-def _set_parameters(aws: LocalAws, values: Mapping[str, str]) -> None:
+def set_parameters(aws: LocalAws, values: Mapping[str, str]) -> None:
     """At the time when everything was made: what a session begins with was not changed lately."""
     aws.set_now(applied.BORN + timedelta(hours=1))
     ssm = aws.client("ssm", plane=True)

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import psutil
 
@@ -76,6 +77,14 @@ class Containers:
         """`python -m module` beside the images' folders (the Lambda runtime)."""
         runtime = self._forks or self._fresh
         return runtime.start(module, dict(environment) | {"PATH": os.environ.get("PATH", os.defpath)})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends all that still runs."""
@@ -170,6 +179,9 @@ class Command:
     def kill(self, signum: int = signal.SIGKILL) -> None:
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, signum)
+
+    def __del__(self) -> None:
+        self._sink.close()
 
     @property
     def output(self) -> str:

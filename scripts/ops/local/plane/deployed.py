@@ -233,26 +233,15 @@ class Deployed:
         described = _pages(self.client("ssm"), "describe_parameters", "Parameters")
         return {each["Name"]: each["KeyId"] for each in described if each.get("KeyId")}
 
-    def has_image(self, repository: str, reference: str) -> bool | None:
-        """Whether the registry has the image (`sha256:…` or a tag); None where it has no such repository."""
+    def has_image(self, repository: str, reference: str) -> bool:
+        """Whether the registry has the image (`sha256:…` or a tag)."""
         return self.kept("ecr", (repository, reference), lambda: self._has_image(repository, reference))
 
-    def _has_image(self, repository: str, reference: str) -> bool | None:
+    def _has_image(self, repository: str, reference: str) -> bool:
         wanted = {"imageDigest" if reference.startswith("sha256:") else "imageTag": reference}
         ecr = self.client("ecr")
-        try:
-            return bool(ecr.batch_get_image(repositoryName=repository, imageIds=[wanted])["images"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "RepositoryNotFoundException":
-                return None
-            raise
-
-    def registry_is_empty(self, repository: str) -> bool:
-        """Whether nothing was ever pushed there: images are then known from the lock file alone."""
-        ecr = self.client("ecr")
-        return self.kept(
-            "ecr", ("empty", repository), lambda: not ecr.list_images(repositoryName=repository)["imageIds"]
-        )
+        found = _found(lambda: ecr.batch_get_image(repositoryName=repository, imageIds=[wanted]))
+        return bool(found and found["images"])
 
     def log_group(self, name: str) -> bool:
         """Whether the log group exists."""

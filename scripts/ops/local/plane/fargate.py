@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
@@ -26,13 +26,10 @@ class CannotStart(Exception):
 
 
 class Fargate:
-    """The start of tasks. `known_images` are the lock file's digests by service, for a registry that is empty."""
+    """The start of tasks."""
 
-    def __init__(
-        self, deployed: Deployed, permissions: Permissions, network: Network, known_images: Mapping[str, str]
-    ) -> None:
+    def __init__(self, deployed: Deployed, permissions: Permissions, network: Network) -> None:
         self.deployed, self.permissions, self.network = deployed, permissions, network
-        self.known_images = known_images
 
     def prepare(self, task: Task) -> dict[str, str]:
         """The container's environment once the execution role has fetched all; raises CannotStart."""
@@ -129,8 +126,7 @@ class Fargate:
                     raise CannotStart(
                         f"CannotPullContainerError: pull image manifest has been retried 1 time(s): {denied}"
                     )
-            found = self.deployed.has_image(repository, reference)
-            if not found and not self._known_from_lock(repository, reference, found):
+            if not self.deployed.has_image(repository, reference):
                 raise CannotStart(
                     "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
                     f"{image}: {image}: not found"
@@ -140,12 +136,6 @@ class Fargate:
                 f"CannotPullContainerError: {image}: this machine has no such image; only images built from this "
                 "checkout's images/ run here"
             )
-
-    def _known_from_lock(self, repository: str, reference: str, found: bool | None) -> bool:
-        """Where nothing was ever pushed to the repository, the lock file says which image there would be."""
-        if found is None or not self.deployed.registry_is_empty(repository):
-            return False
-        return self.known_images.get(repository.rsplit("/", 1)[-1]) == reference
 
     def _require_log(self, task: Task, role: Role | None) -> None:
         group, stream = task.log_stream

@@ -35,14 +35,11 @@ class Functions:
         permissions: Permissions,
         recorder: Recorder,
         containers: Containers,
-        *,
         environment: Mapping[str, str],
-        known_images: Mapping[str, str],
     ) -> None:
         self.deployed, self.permissions = deployed, permissions
         self.recorder, self.containers = recorder, containers
         self.environment = dict(environment)
-        self.known_images = known_images
 
     def refused(self, role: Role | None, arn: str) -> Refusal | None:
         """Why Lambda would not take the invocation; None where it does. A rule without a role is not asked for one."""
@@ -65,9 +62,7 @@ class Functions:
             return Refusal(code="AccessDeniedException", message=message)
         image = code.get("ImageUri", "")
         repository, reference = split_image(image)
-        known = self.known_images.get(package_of(image)) == reference
-        found = self.deployed.has_image(repository, reference)
-        if not found and not (known and found is not None and self.deployed.registry_is_empty(repository)):
+        if not self.deployed.has_image(repository, reference):
             message = f"Lambda does not have permission to access the ECR image, or it does not exist: {image}"
             return Refusal(code="ImageAccessDenied", message=message)
         if not exists(package_of(image)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from ops.local.aws import LocalAws
 from ops.local.plane.alerting import Alerting
+from ops.local.plane.by_hand import ByHand
 from ops.local.plane.containers import Containers
 from ops.local.plane.deployed import Deployed, Role
 from ops.local.plane.fargate import Fargate
@@ -26,8 +27,8 @@ from ops.local.schedules import Schedule
 class Plane:
     """Within `with`; `tick` once a virtual minute. It knows the emulator, and nothing of the catalogue.
 
-    `environment` is what this machine adds to every run (where the exchange is, that it is local), `packages` what a
-    forking runtime loads in advance, `known_images` the digests of the lock file by service.
+    `environment` is what this machine adds to every run (where the exchange is, that it is local). `containers` stay
+    the caller's.
     """
 
     def __init__(
@@ -35,24 +36,19 @@ class Plane:
         aws: LocalAws,
         *,
         environment: Mapping[str, str],
-        packages: Iterable[str] = (),
-        known_images: Mapping[str, str] | None = None,
-        runtime: str = "fork",
+        containers: Containers,
         seed: int = 1,
     ) -> None:
-        images = known_images or {}
         self.deployed = Deployed(aws)
         self.recorder = Recorder(self.deployed)
-        self.containers = Containers(runtime, packages)
         permissions = Permissions(self.deployed)
         network = Network(self.deployed)
-        fargate = Fargate(self.deployed, permissions, network, images)
+        fargate = Fargate(self.deployed, permissions, network)
         self.permissions = permissions
         self.run_tasks = RunTasks(self.deployed, permissions, network)
-        self.tasks = Tasks(self.deployed, fargate, self.recorder, self.containers, environment)
-        self.functions = Functions(
-            self.deployed, permissions, self.recorder, self.containers, environment=environment, known_images=images
-        )
+        self.tasks = Tasks(self.deployed, fargate, self.recorder, containers, environment)
+        self.by_hand = ByHand(self.deployed, self.tasks)
+        self.functions = Functions(self.deployed, permissions, self.recorder, containers, environment)
         self.triggers = Triggers(self.deployed, permissions, self.recorder, self._deliver, seed=seed)
         self.alerting = Alerting(self.deployed, permissions, self.recorder)
         self._now = self.deployed.now
@@ -69,14 +65,13 @@ class Plane:
     def close(self) -> None:
         """Stops what runs."""
         self.tasks.stop_all()
-        self.containers.close()
         self.recorder.close()
 
     def tick(self, at: datetime, *, alarms: bool = True) -> Minute:
         """Plays the minute that begins at `at` (aware, whole): the emulator's clock must stand there already."""
         self._now = at
         self.deployed.refresh(at)
-        self._ended = self.tasks.follow_up(at)
+        self._ended = [*self.tasks.follow_up(at), *self.by_hand.tick(at)]
         invocations = self.triggers.tick(at)
         self._count_dead_letters(at)
         self.recorder.flush()
