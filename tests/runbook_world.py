@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plane_world import World
-
+from nursery import Child
+from ops.local.aws.environment import ACCOUNT, REGION
 from ops.local.cloud import machine
 from pipeline import catalog
+from plane_world import World
 
-ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60
 KEY_ID, SECRET_KEY = "alpaca_key_id", "alpaca_secret_key"
 
@@ -57,36 +54,35 @@ class RunbookWorld(World):
         }
 
     def start(
-        self, runbook: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: str | None = None
-    ) -> subprocess.Popen[str]:
-        """The runbook as a process; its report lies where its journal will."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"ops.runbook.{runbook.replace('-', '_')}", *arguments],
-            cwd=ROOT,
-            env={**self.environment, **(environment or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert process.stdin
-        process.stdin.write(stdin or "")
-        process.stdin.close()
-        return process
+        self,
+        runbook: str,
+        *arguments: str,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> Child:
+        """The runbook as a process; journal and report lie in the folder."""
+        module = f"ops.runbook.{runbook.replace('-', '_')}"
+        folder.mkdir(exist_ok=True)
+        files = ("--journal", str(folder / "journal.jsonl"), "--report", str(folder / "report.json"))
+        (folder / "report.json").unlink(missing_ok=True)
+        (folder / "output").unlink(missing_ok=True)
+        surroundings = {**self.environment, **(environment or {})}
+        return Child(module, [*arguments, *files], surroundings, folder / "output", stdin)
 
-    def follow(self, process: subprocess.Popen[str], meanwhile: Callable[[], object] = lambda: None) -> str:
-        """Plays a minute each time the process waits for one, until it has ended; what it printed."""
+    def follow(self, child: Child, meanwhile: Callable[[], object] = lambda: None) -> Ended:
+        """Plays a minute each time the process waits for one, until it has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while process.poll() is None:
+        while child.poll() is None:
             if self.aws.waiting():
                 meanwhile()
                 self.minute(alarms=False)
             elif time.monotonic() > deadline:
-                process.kill()
-            time.sleep(0.01)
-        assert process.stdout
-        with process.stdout:
-            return process.stdout.read()
+                child.kill()
+            time.sleep(0.005)
+        report = child.output.with_name("report.json")
+        told = json.loads(report.read_text()) if report.is_file() else {}
+        return Ended(code=child.wait(), output=child.output.read_text(), report=told)
 
     def perform(
         self,
@@ -94,24 +90,61 @@ class RunbookWorld(World):
         *arguments: str,
         folder: Path,
         environment: Mapping[str, str] | None = None,
-        stdin: str | None = None,
+        stdin: str = "",
         meanwhile: Callable[[], object] = lambda: None,
     ) -> Ended:
         """Runs it to its end."""
-        report = folder / "report.json"
-        report.unlink(missing_ok=True)
-        process = self.start(
-            runbook, *arguments, "--report", str(report), environment=environment, stdin=stdin
-        )
-        output = self.follow(process, meanwhile)
-        told = json.loads(report.read_text()) if report.is_file() else {}
-        return Ended(code=process.returncode, output=output, report=told)
+        child = self.start(runbook, *arguments, folder=folder, environment=environment, stdin=stdin)
+        return self.follow(child, meanwhile)
+
+    # ── to read ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def port(self) -> int:
+        """Where the local AWS listens."""
+        return self.aws.load().port
+
+    @property
+    def records(self) -> str:
+        """The bucket of journals and lock."""
+        return f"ops-pipeline-records-{ACCOUNT}-{REGION}"
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        """The environment's lock as it lies in the bucket."""
+        body = self.client("s3").get_object(Bucket=self.records, Key="runbooks/lock.json")["Body"]
+        return dict(json.loads(body.read()))
 
     def parameter(self, name: str) -> str | None:
         """What the store holds, or None."""
+        found = self._parameter(name)
+        return str(found["Value"]) if found else None
+
+    def version(self, name: str) -> int | None:
+        """Which version of it, or None."""
+        found = self._parameter(name)
+        return int(found["Version"]) if found else None
+
+    def put_parameter(self, name: str, value: str) -> None:
+        """As an operator would by hand."""
+        self.client("ssm").put_parameter(Name=f"/ops-pipeline/{name}", Value=value, Type="SecureString", Overwrite=True)
+
+    def _parameter(self, name: str) -> dict[str, Any] | None:
         path = f"/ops-pipeline/{name}"
         found = self.client("ssm").get_parameters(Names=[path], WithDecryption=True)["Parameters"]
-        return found[0]["Value"] if found else None
+        return dict(found[0]) if found else None
+
+    def versions(self, execution_id: str) -> dict[str, str]:
+        """The fingerprints of a run's parameters, from its record."""
+        with self.database.connect() as connection:
+            row = connection.execute(
+                "select parameter_versions from task_runs where execution_id = %s", (execution_id,)
+            ).fetchone()
+        return dict(row[0]) if row else {}
+
+    def failed_runs(self) -> list[dict[str, Any]]:
+        """Runs of the service that failed since `begin`."""
+        return [run for run in self.runs(self.ingestor) if run["outcome"] == "FAILED"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +163,3 @@ class KeyPair:
 def new_pair() -> KeyPair:
     """One that nobody has seen."""
     return KeyPair(key_id="PK" + secrets.token_hex(9).upper(), secret_key=secrets.token_urlsafe(30))
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """As `kill -9`."""
-    process.send_signal(signal.SIGKILL)
-    process.wait()

@@ -16,6 +16,7 @@ EXCLUSIVE = {
     "inline_policy": "aws_iam_role_policies_exclusive",
     "managed_policy_arns": "aws_iam_role_policy_attachments_exclusive",
 }
+PENDING = "PendingConfirmation"  # stands in the place of an ARN
 
 
 def identities(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:
@@ -93,8 +94,14 @@ def _subscription(found: dict[str, str], declared: Declared) -> Iterator[Stray]:
         attribute=f"subscriptions[{who}]",
         expected=None,
         actual=found["SubscriptionArn"],
-        remove=f"aws sns unsubscribe --subscription-arn {found['SubscriptionArn']}",
+        remove=_unsubscribe(found["SubscriptionArn"]),
     )
+
+
+def _unsubscribe(arn: str) -> str:
+    if arn == PENDING:
+        return "nothing: it is not confirmed, cannot be deleted so, and lapses by itself after 48 hours"
+    return f"aws sns unsubscribe --subscription-arn {arn}"
 
 
 def repositories(clients: ClientsOf, declared: Declared) -> Iterator[Stray]:

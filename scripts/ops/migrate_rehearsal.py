@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,7 @@ class Rehearsal:
         """Runs every task that waits to its end, as Fargate would: its start permitted or refused by its roles."""
         deployed = Deployed(self.aws)
         recorder, permissions, network = Recorder(deployed), Permissions(deployed), Network(deployed)
-        with Containers("process", []) as containers:
+        with closing(Containers("process", [])) as containers:
             fargate = Fargate(deployed, permissions, network)
             tasks = Tasks(deployed, fargate, recorder, containers, self.aws.environment({}))
             try:

@@ -108,5 +108,5 @@ def test_a_service_rests_until_the_instant_that_its_entry_names():
 
 @pytest.mark.parametrize("text", ["tomorrow", "2026-02-01T15:00:00", 20260201])
 def test_a_pause_without_a_certain_end_is_refused(text):
-    with pytest.raises(ConfigInvalid, match="classifier.paused_until"):
+    with pytest.raises(ConfigInvalid, match=r"classifier\.paused_until"):
         catalog.parse(changed("services/classifier/paused_until", text))

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from applied_stack import applied, push_images
-from plane_world import feeds_of
-from runbook_world import RunbookWorld
 
+import nursery
+from applied_stack import applied, push_images
 from ops.local.aws import LocalAws
 from ops.local.exchange import Exchange, synthetic
 from ops.local.plane.containers import Containers
 from ops.local.postgres import Postgres
 from pipeline import catalog
+from plane_world import feeds_of
+from runbook_world import RunbookWorld
 
+nursery.preload("ops.runbook.rotate_alpaca_keys", "ops.runbook.command", "boto3")
 MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_sessions=1)
 
 

@@ -369,7 +369,7 @@ def measures(look: Look) -> Mapping[str, Any]:
         lost = connection.execute(running.statement("runbook_minutes_lost"), window).fetchone()
     seconds = (first - last).total_seconds() if last and refused else 0
     return {
-        "runs refused before the new pair worked": refused,
-        "seconds from the last good run to the next": round(seconds),
+        "runs refused in between": refused,
+        "seconds without a good run": round(seconds),
         "bars still missing from that time": lost[0] if lost else "unknown",
     }

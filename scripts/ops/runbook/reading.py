@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -120,16 +120,19 @@ def connected(url: Secret) -> Iterator[Connection]:
 
 def make_client(environ: Mapping[str, str], service: str, region: str) -> Any:
     """A boto3 client of the account that the environment leads to, whatever this process's own says."""
+    names = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    session = _session(*(environ.get(name) for name in names))
+    return session.client(service, region_name=region, endpoint_url=environ.get("AWS_ENDPOINT_URL") or None)
+
+
+@cache
+def _session(profile: str | None, key_id: str | None, secret_key: str | None, token: str | None) -> Any:
+    """One for all clients: each session reads boto3's descriptions of the services anew."""
     import boto3
 
-    session = boto3.session.Session(
-        profile_name=environ.get("AWS_PROFILE"),
-        region_name=region,
-        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environ.get("AWS_SESSION_TOKEN"),
+    return boto3.session.Session(
+        profile_name=profile, aws_access_key_id=key_id, aws_secret_access_key=secret_key, aws_session_token=token
     )
-    return session.client(service, endpoint_url=environ.get("AWS_ENDPOINT_URL") or None)
 
 
 def refuse_changes(params: Mapping[str, Any], model: Any, **_: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import getpass
 import sys
+import textwrap
 import time
 from typing import TextIO
 
 from ops.runbook.errors import Interrupted
 from ops.runbook.secrecy import Veil
 
+INDENT, WIDTH = " " * 12, 118
 NOBODY = "nobody is there to answer (no terminal)"
 
 
@@ -38,11 +40,13 @@ class Voice:
 
     def detail(self, text: str) -> None:
         """Something about the step under way."""
-        self.line(f"            {text}")
+        if self.out.isatty():
+            text = textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT).lstrip()
+        self.line(f"{INDENT}{text}")
 
     def waiting(self, text: str, waited: float, most: float) -> None:
         """That one waits: on a terminal one line that counts, elsewhere a line whenever the text changes."""
-        shown = f"            {self.veil.over(text)}"
+        shown = f"{INDENT}{self.veil.over(text)}"
         if self.out.isatty():
             print(f"\r\x1b[K{shown[:90]} ({waited:.0f} of {most:.0f} s)", end="", file=self.out, flush=True)
             self._open_line = True
@@ -54,7 +58,7 @@ class Voice:
         """A typed line. Raises Interrupted where no person is there."""
         self._end_line()
         self._require_person()
-        print(f"            {self.veil.over(question)} ", end="", file=self.out, flush=True)
+        print(f"{INDENT}{self.veil.over(question)} ", end="", file=self.out, flush=True)
         try:
             return input().strip()
         except EOFError as error:
@@ -65,7 +69,7 @@ class Voice:
         self._end_line()
         self._require_person()
         try:
-            return getpass.getpass(f"            {what} (not shown): ")
+            return getpass.getpass(f"{INDENT}{what} (not shown): ")
         except EOFError as error:
             raise Interrupted("the terminal was closed") from error
 
