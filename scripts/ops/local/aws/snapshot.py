@@ -133,6 +133,8 @@ class _Pickler(cloudpickle.Pickler):
         return None
 
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, threading.Condition):
+            return threading.Condition, ()  # it keeps methods of its lock, which would come back of different locks
         if isinstance(value, tempfile.SpooledTemporaryFile):
             return _spooled, _contents(value)
         if isinstance(value, defaultdict) and type(value) is not defaultdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from ops.local.aws import LocalAws
 
@@ -67,3 +68,15 @@ def test_a_message_older_than_its_queue_keeps_them_is_gone(aws: LocalAws) -> Non
     assert count(aws, url) == (2, 0)
     aws.set_now(MORNING + timedelta(minutes=61))
     assert count(aws, url) == (1, 0)
+
+
+def test_a_queue_of_a_snapshot_takes_messages(tmp_path: Path) -> None:
+    """moto's queues hold a condition, whose lock must come back as one."""
+    with LocalAws(tmp_path) as aws:
+        url = aws.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+        aws.save()
+    with LocalAws(tmp_path) as aws:
+        url = aws.client("sqs").get_queue_url(QueueName="kept")["QueueUrl"]
+        aws.client("sqs").send_message(QueueUrl=url, MessageBody="late")
+        found = aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert [message["Body"] for message in found] == ["late"]
