@@ -14,7 +14,7 @@ terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--re
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## Replay a made-up session with an outage in it; KEEP=1 leaves its database up
+demo: .venv/ready ## Play the incident on the deployed system, on this machine; KEEP=1 leaves it running
 	@$(python) -m ops.demo
 
 test: .venv/ready ## Run all tests, or those of ONLY=tests/some/path
