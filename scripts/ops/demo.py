@@ -109,7 +109,7 @@ def _go_on(play: Play, cloud: Cloud, console: Console) -> None:
         console.print(
             "\nEverything goes on, a virtual minute a minute, until you press Ctrl-C. In another shell:\n"
             '  eval "$(scripts/local-aws env)"\n'
-            "  aws scheduler list-schedules      psql      scripts/drift --env local      scripts/diagnose",
+            "  aws scheduler list-schedules      psql      scripts/gaps      scripts/drift --env local",
             highlight=False,
         )
         while True:
