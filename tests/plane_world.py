@@ -29,28 +29,12 @@ SCHEDULE_FIELDS = (
 )
 
 
-class World:
-    """One account, one plane, one database. The first `minute()` plays `at`."""
+class Account:
+    """An operator's way to break things."""
 
-    def __init__(
-        self,
-        aws: LocalAws,
-        containers: Containers,
-        database: Database,
-        exchange: Exchange,
-        feeds: FeedServer,
-        market: Market,
-    ) -> None:
-        self.aws, self.database, self.exchange, self.feeds = aws, database, exchange, feeds
-        set_parameters(aws, first_values(market, exchange, feeds, database.url))
-        aws.deliveries()  # of whoever had this AWS before
-        self.plane = Plane(aws, environment=machine(exchange), containers=containers)
-        self.at = MORNING
-        self.played: list[Minute] = []
+    def __init__(self, aws: LocalAws) -> None:
+        self.aws = aws
         self._clients: dict[str, Any] = {}
-        self._mail_before = len(aws.mail())
-
-    # ── to break things ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def client(self, service: str) -> Any:
         """An operator's client: what it changes, the plane sees."""
@@ -117,6 +101,28 @@ class World:
         arn: str = made["taskDefinition"]["taskDefinitionArn"]
         self.change(service, Target={"EcsParameters": {"TaskDefinitionArn": arn}})
         return arn
+
+
+class World(Account):
+    """One account, one plane, one database. The first `minute()` plays `at`."""
+
+    def __init__(
+        self,
+        aws: LocalAws,
+        containers: Containers,
+        database: Database,
+        exchange: Exchange,
+        feeds: FeedServer,
+        market: Market,
+    ) -> None:
+        super().__init__(aws)
+        self.database, self.exchange, self.feeds = database, exchange, feeds
+        set_parameters(aws, first_values(market, exchange, feeds, database.url))
+        aws.deliveries()  # of whoever had this AWS before
+        self.plane = Plane(aws, environment=machine(exchange), containers=containers)
+        self.at = MORNING
+        self.played: list[Minute] = []
+        self._mail_before = len(aws.mail())
 
     # ── to play ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
