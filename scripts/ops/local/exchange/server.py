@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any, cast
@@ -278,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         if request.path.startswith("/admin/"):
             self._send(admin.answer(exchange, request), exchange)
             return
-        status = self._answer(exchange, request)
+        status, send = self._answer(exchange, request)
         seen = Seen(
             at=exchange.now(),
             method=request.method,
@@ -288,24 +289,24 @@ class _Handler(BaseHTTPRequestHandler):
             status=status,
             seconds=time.monotonic() - began,
         )
-        exchange.record(seen)
+        exchange.record(seen)  # before it goes out: whoever has his answer finds it counted
+        send()
 
-    def _answer(self, exchange: Exchange, request: Request) -> int:
-        """Serve one request through the faults that strike it; the status sent, 0 for none."""
+    def _answer(self, exchange: Exchange, request: Request) -> tuple[int, Callable[[], None]]:
+        """The answer to one request through the faults that strike it: its status, 0 for none, and how it goes out."""
         struck = exchange.faults.hit(TRANSPORT, request, exchange.now())
         for fault in (f for f in struck if f.kind == "latency"):
             exchange.stopping.wait(fault.seconds)
         instead = next((f for f in struck if f.kind in ("status", "refuse_keys", "hang", "reset")), None)
         answer = exchange.answer(request) if instead is None or instead.after else None
         if instead and instead.kind in ("hang", "reset"):
-            return self._silence(exchange, instead)
+            return 0, partial(self._silence, exchange, instead)
         if instead:
             answer = exchange.spoilt(instead, request)
         cut = next((f for f in struck if f.kind == "truncate"), None)
-        self._send(cast(Answer, answer), exchange, cut)
-        return cast(Answer, answer).status
+        return cast(Answer, answer).status, partial(self._send, cast(Answer, answer), exchange, cut)
 
-    def _silence(self, exchange: Exchange, fault: Fault) -> int:
+    def _silence(self, exchange: Exchange, fault: Fault) -> None:
         """No answer: wait and close, or reset the connection (SO_LINGER of zero makes close send RST)."""
         self.close_connection = True
         if fault.kind == "hang":
@@ -313,7 +314,6 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-        return 0
 
     def _send(self, answer: Answer, exchange: Exchange, cut: Fault | None = None) -> None:
         """Head and body in one write. A `cut` sends part of the body, with an honest or a broken Content-Length."""
