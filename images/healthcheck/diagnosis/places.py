@@ -9,13 +9,16 @@ from healthcheck.diagnosis.graph import CODES, Graph, Node
 from healthcheck.finding import Finding
 from pipeline.catalog import Catalog, Parameter
 
-# Subjects of findings about waiting or late rows → the table whose rows they are.
+# Subjects of findings about late rows → the table whose rows they are.
 TABLES: Mapping[tuple[str, str], str] = {
     ("bars_gap", "bars"): "bars",
     ("features_stale", "features"): "features",
     ("feed_broken", "news"): "news",
-    ("backlog", "news"): "sentiment",
     ("backlog", "watchlist"): "watchlist",
+}
+# Subjects of findings about rows that wait → the table whose writer they wait for: more input does not shorten a queue.
+QUEUES: Mapping[tuple[str, str], str] = {
+    ("backlog", "news"): "sentiment",
     ("backlog", "dispatches pending"): "dispatches",
     ("backlog", "signals untaken"): "dispatches",
     ("stuck_rows", "dispatches claimed"): "dispatches",
@@ -103,6 +106,8 @@ def _nodes(finding: Finding, services: tuple[str, ...], catalog: Catalog) -> fro
     link = _link(finding, catalog)
     if table:
         return frozenset({Node("rows", table)})
+    if finding.key in QUEUES:
+        return frozenset(Node("completion", service.name) for service in catalog.writers(QUEUES[finding.key]))
     if finding.code == "bars_gap" and not services:
         return frozenset({Node("rows", "bars")})  # of one symbol
     if link in ("database", "tickers", "provider", "supply", "feeds", "stray", "topic"):
