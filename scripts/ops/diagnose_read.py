@@ -53,7 +53,25 @@ def take(surroundings: Surroundings) -> Taken:
     """All of it at once; what cannot be read is Unreadable and spoils nothing else."""
     clients = aws_clients.clients(region(surroundings))
     where = _place(surroundings, clients)
-    scope = Scope(
+    scope = _scope(surroundings, where)
+    with ThreadPoolExecutor(3, "source") as pool:
+        of_database = pool.submit(_database, surroundings, scope)
+        of_provider = pool.submit(_provider, surroundings, scope)
+        of_aws = pool.submit(_aws, clients, scope, where)
+        parts = {**of_database.result(), **of_aws.result(), Provider: of_provider.result()}
+    return Taken(snapshot=Snapshot(scope=scope, parts=parts), clients=clients if scope.place else None)
+
+
+def take_account(surroundings: Surroundings) -> Taken:
+    """The account alone: what there is of it where nothing runs yet."""
+    clients = aws_clients.clients(region(surroundings))
+    where = _place(surroundings, clients)
+    scope = _scope(surroundings, where)
+    return Taken(snapshot=Snapshot(scope=scope, parts=_aws(clients, scope, where)), clients=clients)
+
+
+def _scope(surroundings: Surroundings, where: Place | Unreadable) -> Scope:
+    return Scope(
         now=clock.now(surroundings.environ),
         catalog=surroundings.catalog,
         tickers=_tickers(surroundings),
@@ -61,12 +79,6 @@ def take(surroundings: Surroundings) -> Taken:
         execution_id=str(uuid.uuid4()),
         place=where if isinstance(where, Place) else None,
     )
-    with ThreadPoolExecutor(3, "source") as pool:
-        of_database = pool.submit(_database, surroundings, scope)
-        of_provider = pool.submit(_provider, surroundings, scope)
-        of_aws = pool.submit(_aws, clients, scope, where)
-        parts = {**of_database.result(), **of_aws.result(), Provider: of_provider.result()}
-    return Taken(snapshot=Snapshot(scope=scope, parts=parts), clients=clients if scope.place else None)
 
 
 def region(surroundings: Surroundings) -> str:

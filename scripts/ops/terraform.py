@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from ops import clock
 from ops.terraform_plan import PlanRefused, Record
-from ops.terraform_workspace import LOCAL, Refused, open_workspace
+from ops.terraform_workspace import LOCAL, ROOT, Refused, Workspace, open_workspace
 from pipeline.errors import PipelineError
 
 DONE, FAILED, CHANGES, REFUSED = 0, 1, 3, 4
@@ -27,7 +29,10 @@ def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def cli() -> None:
-    """Terraform for one environment. Exit codes: 0 done, 1 failed, 2 usage, 3 changes planned, 4 refused as unsafe."""
+    """Terraform for one environment.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 changes planned, or findings after an apply, 4 refused as unsafe.
+    """
 
 
 @cli.command()
@@ -47,12 +52,23 @@ def plan(environment: str, rehearse: bool, allow_removal: tuple[str, ...], refre
 @cli.command()
 @environment_options
 def apply(environment: str, rehearse: bool) -> int:
-    """Apply exactly the plan that was made last; refuses where code, catalogue or images changed since."""
+    """Apply exactly the plan that was made last; refuses where code, catalogue or images changed since.
+
+    It ends with scripts/validate: 3 says that all was applied, and that something is wrong with it all the same."""
     workspace = open_workspace(environment, rehearse=rehearse)
     with workspace.alone():
         record = workspace.apply()
     click.echo(f"\n{environment}: applied {record.summary} (plan {record.plan_sha256[:12]})")
-    return DONE
+    return _validated(workspace)
+
+
+def _validated(workspace: Workspace) -> int:
+    """What scripts/validate finds in what was applied: 0 or 3; 1 where it could not look."""
+    environ = dict(workspace.environ)
+    if workspace.aws:
+        environ = {**workspace.aws.environment(environ), clock.URL: workspace.aws.url}
+    ended = subprocess.run([sys.executable, "-P", "-m", "ops", "validate"], cwd=ROOT, env=environ)
+    return ended.returncode if ended.returncode in (DONE, CHANGES) else FAILED
 
 
 @cli.command()
