@@ -13,7 +13,14 @@ from pipeline.ledger import Outcome
 _numbers = itertools.count(1)
 
 
-def run_at(now: datetime, job: task.Job, service: str, database: Any, **environment: str) -> Outcome:
+def run_at(
+    now: datetime,
+    job: task.Job,
+    service: str,
+    database: Any,
+    demands: task.Demands = task.Demands(),  # noqa: B008 (frozen)
+    **environment: str,
+) -> Outcome:
     """One run through the harness: its own database role, record, grants and outcome."""
     given = {
         "PATH": os.environ["PATH"],
@@ -22,7 +29,7 @@ def run_at(now: datetime, job: task.Job, service: str, database: Any, **environm
         "VIRTUAL_NOW": now.isoformat(),
         "EXECUTION_ID": f"test-{next(_numbers)}",
     }
-    return task.run_once(job, service, given | environment)
+    return task.run_once(job, service, given | environment, demands)
 
 
 def last_counts(database: Any, service: str) -> dict[str, int]:

@@ -1,44 +1,76 @@
-"""Wiring: a snapshot of the database in, findings opened, kept and cleared, metrics out."""
+"""Wiring: a snapshot in; findings opened, kept and cleared; people told, metrics out."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from psycopg.rows import class_row
 from psycopg.types.json import Json
 
-from healthcheck import checks, finding, measures, snapshot
+from healthcheck import checks, explain, finding, measures, notice, outside, reading
 from healthcheck.checks import Report
 from healthcheck.finding import Change, Finding, Open, Severity
+from healthcheck.notice import Told
+from healthcheck.reading import Account
 from healthcheck.snapshot import Scope
 from pipeline import catalog, task
+from pipeline.logs import Log
 from pipeline.store import Connection, sql
 from pipeline.task import Outcome, Result
 
 
 def run(context: task.Context) -> Result:
     """Judges every check. A row in is a check, a row out one that could be judged; findings are no failure of ours."""
-    scope = Scope(
-        now=context.now,
-        catalog=catalog.load(),
-        tickers=context.values.symbols("tickers"),
-        service=context.service.name,
-        execution_id=context.run.execution_id,
-    )
+    scope = _scope(context)
     if _checked_since(context.connection, scope):
         # a second run at this instant, or a replay of the past: time only moves forward
         return Result(outcome=Outcome.SKIPPED, counts={"already_checked": 1})
-    taken = snapshot.read(context.connection, scope)
-    report = checks.evaluate(taken)
+    where = reading.account(scope, context.environment)
+    taken = reading.read(scope, context.environment, context.values, where, context.connection)
+    report = _dated(checks.evaluate(taken), where, scope)
     change = _store(context.connection, report, scope.now)
     for found in change.opened:
         context.log.warning("finding opened", code=found.code, subject=found.subject, summary=found.summary)
     for row in change.cleared:
         context.log.info("finding cleared", code=row.code, subject=row.subject)
+    _tell(context.connection, where, scope, context.log)
+    outside.ping(context.environment, context.log)
     return _result(report, change, measures.metrics(taken, change))
+
+
+def run_blind(blind: task.Blind) -> Result:
+    """Without a database: what the account and the provider show is judged and told all the same, each time anew."""
+    scope = _scope(blind)
+    where = reading.account(scope, blind.environment)
+    taken = reading.read(scope, blind.environment, blind.values, where, blind.unreachable)
+    report = checks.evaluate(taken)
+    change = finding.reconcile((), report.findings, report.unjudged_codes, scope.now)
+    told = [Told.of(found, scope.now) for found in change.opened]
+    outside.publish(where, scope, notice.notice(told, scope.now, remembered=False), blind.log)
+    return _result(report, change, measures.metrics(taken, change))
+
+
+def _scope(context: task.Context | task.Blind) -> Scope:
+    declared = catalog.load()
+    return Scope(
+        now=context.now,
+        catalog=declared,
+        tickers=reading.followed(context.values),
+        service=context.service.name,
+        execution_id=context.run.execution_id,
+        place=reading.place(declared, context.environment),
+    )
+
+
+def _dated(report: Report, where: Account | None, scope: Scope) -> Report:
+    """The findings with the change that each goes back to, where CloudTrail tells."""
+    history = outside.history(where, scope.now, explain.wanted(report.findings))
+    return replace(report, findings=explain.explained(report.findings, history)) if history else report
 
 
 def _checked_since(connection: Connection, scope: Scope) -> bool:
@@ -60,6 +92,17 @@ def _store(connection: Connection, report: Report, now: datetime) -> Change:
     return change
 
 
+def _tell(connection: Connection, where: Account | None, scope: Scope, log: Log) -> None:
+    """Tells people what they have not been told; what could not be sent is sent next time. Better twice than never:
+    it counts as told only once it has been sent."""
+    if where is None:
+        return
+    with connection.transaction(), connection.cursor(row_factory=class_row(Told)) as cursor:
+        told = cursor.execute(sql("healthcheck/untold_findings")).fetchall()
+        if outside.publish(where, scope, notice.notice(told, scope.now), log):
+            cursor.execute(sql("healthcheck/told_findings"), {"now": scope.now, "ids": [each.id for each in told]})
+
+
 def _values(found: Finding, now: datetime) -> dict[str, Any]:
     return {**vars(found), "evidence": Json(found.evidence, dumps=_dumps), "now": now}
 
@@ -68,7 +111,7 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def _result(report: Report, change: Change, metrics: dict[str, float | None]) -> Result:
+def _result(report: Report, change: Change, metrics: Mapping[str, float | None]) -> Result:
     unjudged = ", ".join(check.name for check in report.unjudged)
     open_now = Counter(f"open_{severity}" for severity in change.severities())
     return Result(
@@ -88,6 +131,8 @@ def _result(report: Report, change: Change, metrics: dict[str, float | None]) ->
     )
 
 
+# A schema that differs and a parameter that is missing are what it is there to find.
+DEMANDS = task.Demands(schema=False, parameters=False, without_database=run_blind)
+
 if __name__ == "__main__":
-    # a schema that differs is what it is there to find
-    task.main(run, __package__, require_schema=False)
+    task.main(run, __package__, DEMANDS)

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from healthcheck.__main__ import run
+from healthcheck.__main__ import DEMANDS, run
 from pipeline import task
-from pipeline.errors import ConfigInvalid, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.task import Outcome
 
 # What the schedule sends along; everything else of an event is none of the run's business.
@@ -24,9 +24,9 @@ class RunFailed(PipelineError):
 
 
 def handle(event: Mapping[str, Any], context: Any = None) -> dict[str, str]:
-    """One run. Raises RunFailed where it failed, ConfigInvalid where it has not got its parameters."""
+    """One run. Raises RunFailed where it failed."""
     environment = {**os.environ, **parameters(os.environ), **_from_event(event, context)}
-    outcome = task.run_once(run, __package__, environment, require_schema=False)
+    outcome = task.run_once(run, __package__, environment, DEMANDS)
     if outcome is Outcome.FAILED:
         raise RunFailed(f"run {environment.get('EXECUTION_ID', '')} failed; its log lines above tell why")
     return {"outcome": outcome}
@@ -43,7 +43,7 @@ def parameters(environment: Mapping[str, str]) -> dict[str, str]:
     """The values of the parameters that PARAMETERS names, by environment variable; none where it is not set.
 
     ECS puts them into a task's environment, Lambda does not. They are read for every run, so that one rotated in
-    between counts.
+    between counts. One that does not exist or may not be read is left out: the watcher has to live to tell of it.
     """
     if not environment.get(PARAMETERS):
         return {}
@@ -53,11 +53,24 @@ def parameters(environment: Mapping[str, str]) -> dict[str, str]:
     ssm = boto3.session.Session().client("ssm")
     values: dict[str, str] = {}
     for names in _tens(sorted(set(paths.values()))):
+        values |= _stored(ssm, names)
+    return {variable: values[name] for variable, name in paths.items() if name in values}
+
+
+def _stored(ssm: Any, names: list[str]) -> dict[str, str]:
+    """The values by name. One refused name spoils the whole call, so each is then asked for by itself."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
         answer = ssm.get_parameters(Names=names, WithDecryption=True)
-        values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
-    if missing := sorted(set(paths.values()) - values.keys()):
-        raise ConfigInvalid(f"the parameter store has no {', '.join(missing)}", code="parameter_missing")
-    return {variable: values[name] for variable, name in paths.items()}
+    except (ClientError, BotoCoreError) as error:
+        if len(names) == 1:
+            print(
+                json.dumps({"level": "error", "message": "parameter not read", "name": names[0], "error": str(error)})
+            )
+            return {}
+        return {name: value for each in names for name, value in _stored(ssm, [each]).items()}
+    return {found["Name"]: found["Value"] for found in answer["Parameters"]}
 
 
 def _tens(names: list[str]) -> list[list[str]]:

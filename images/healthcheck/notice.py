@@ -2,56 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from healthcheck.finding import Change, Finding, Open, Severity
+from healthcheck.finding import Finding, Severity
 
 SUBJECT_MOST = 100  # SNS takes no more
+EVIDENCE_MOST = 400
 ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.INFO)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """A finding that people hear of: as it began, or that it is over."""
+
+    id: int
+    code: str
+    subject: str
+    severity: Severity
+    summary: str
+    evidence: Mapping[str, Any]
+    repair: str
+    since: datetime | None
+    first_seen: datetime
+    cleared_at: datetime | None = None
+
+    @classmethod
+    def of(cls, found: Finding, now: datetime) -> Told:
+        """As it was found now, by a run that has no table of findings."""
+        return cls(
+            id=0,
+            code=found.code,
+            subject=found.subject,
+            severity=found.severity,
+            summary=found.summary,
+            evidence=found.evidence,
+            repair=found.repair,
+            since=found.since,
+            first_seen=now,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Notice:
-    """A message, the worst first. `opened` and `cleared` are what it speaks of."""
+    """A message, the worst first."""
 
     subject: str
     text: str
-    opened: tuple[Finding, ...]
-    cleared: tuple[Open, ...]
 
 
-def notice(change: Change, now: datetime) -> Notice | None:
-    """The message that a change is worth; None where nothing began or ended."""
-    opened = tuple(sorted(change.opened, key=lambda found: (ORDER.index(found.severity), found.key)))
-    if not opened and not change.cleared:
+def notice(told: Sequence[Told], now: datetime, *, remembered: bool = True) -> Notice | None:
+    """The message about what is new and what is over; None where there is nothing to tell."""
+    opened = sorted((each for each in told if each.cleared_at is None), key=_gravity)
+    over = [each for each in told if each.cleared_at is not None]
+    if not told:
         return None
-    lines = [line for found in opened for line in _lines(found)]
-    lines += [f"OVER  {row.code} {row.subject}" for row in change.cleared]
-    if not change.remembered:
+    known = [each for each in opened if each.severity is not Severity.UNKNOWN]
+    lines = [line for each in known for line in _lines(each)]
+    lines += _unknown([each for each in opened if each.severity is Severity.UNKNOWN])
+    lines += [f"OVER  {each.code} {each.subject}, first seen {_at(each.first_seen)}" for each in over]
+    if not remembered:
         lines.append("The database cannot be reached: nothing of this is remembered, and it may be told again.")
     return Notice(
-        subject=_subject(opened, change.cleared)[:SUBJECT_MOST],
-        text="\n".join([f"{now:%Y-%m-%d %H:%M} UTC", "", *lines]),
-        opened=opened,
-        cleared=change.cleared,
+        subject=_subject(opened or over, over=not opened)[:SUBJECT_MOST],
+        text="\n".join([_at(now), "", *lines]),
     )
 
 
-def _subject(opened: Sequence[Finding], cleared: Sequence[Open]) -> str:
-    if opened:
-        more = f" and {len(opened) - 1} more" if len(opened) > 1 else ""
-        return f"{opened[0].severity.upper()}: {opened[0].code} {opened[0].subject}{more}"
-    more = f" and {len(cleared) - 1} more" if len(cleared) > 1 else ""
-    return f"OVER: {cleared[0].code} {cleared[0].subject}{more}"
+def _gravity(told: Told) -> tuple[int, str, str]:
+    return ORDER.index(Severity(told.severity)), told.code, told.subject
 
 
-def _lines(found: Finding) -> list[str]:
-    since = f", since {found.since:%Y-%m-%d %H:%M} UTC" if found.since else ""
+def _subject(told: Sequence[Told], *, over: bool) -> str:
+    more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    first = told[0]
+    return f"{'OVER' if over else str(first.severity).upper()}: {first.code} {first.subject}{more}"
+
+
+def _lines(told: Told) -> list[str]:
+    since = f", since {_at(told.since)}" if told.since else ""
+    evidence = json.dumps(told.evidence, default=str)
     return [
-        f"{found.severity.upper()}  {found.code} {found.subject}{since}",
-        f"  {found.summary}",
-        f"  Run: {found.repair}",
+        f"{str(told.severity).upper()}  {told.code} {told.subject}{since}",
+        f"  {told.summary}",
+        f"  Seen: {evidence[:EVIDENCE_MOST]}{'…' if len(evidence) > EVIDENCE_MOST else ''}",
+        f"  Run: {told.repair}",
         "",
     ]
+
+
+def _unknown(told: Sequence[Told]) -> list[str]:
+    """Many questions have one reason, an unread part: it is told once, with the questions that it leaves open."""
+    by_reason: dict[str, list[str]] = {}
+    for each in told:
+        for reason in each.evidence.values():
+            by_reason.setdefault(str(reason), []).append(each.subject)
+    return [
+        line
+        for reason, subjects in by_reason.items()
+        for line in (f"UNKNOWN  {', '.join(dict.fromkeys(subjects))}", f"  {reason}", "  Run: scripts/diagnose", "")
+    ]
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

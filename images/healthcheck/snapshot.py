@@ -1,6 +1,6 @@
 """Everything the checks judge, read once: parts that were read, and parts that could not be, with the reason.
 
-A new kind of evidence (AWS, later) is one more part class and its reader; checks that need it name it.
+A new kind of evidence is one more part class and its reader; checks that need it name it.
 """
 
 from __future__ import annotations
@@ -257,6 +257,18 @@ def _code(error: psycopg.Error) -> str | None:
 
 
 def read_market(connection: Connection, scope: Scope) -> Market:
+    return _market(scope)
+
+
+def market(scope: Scope) -> Market | Unreadable:
+    """The part that is there without a database, too."""
+    try:
+        return _market(scope)
+    except CalendarEnds as error:
+        return Unreadable(reason=str(error), code="config_invalid")
+
+
+def _market(scope: Scope) -> Market:
     """From the sessions table alone; raises CalendarEnds outside it."""
     return Market(session=sessions.at(scope.now), recent=tuple(sessions.latest(scope.now, HABIT_SESSIONS)))
 

@@ -34,28 +34,32 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """A service's parameters as texts, by parameter name; each getter parses one and names it when it is wrong."""
+    """A service's parameters as texts, by parameter name; each getter parses one and names it when it is wrong.
+
+    Where a parameter may be missing, its getter raises ConfigInvalid."""
 
     texts: Mapping[str, str]
     declared: Mapping[str, Parameter]
 
     def text(self, name: str) -> str:
+        if name not in self.texts:
+            raise ConfigInvalid(f"missing or blank: {self._where(name)}", code="parameter_missing")
         return self.texts[name]
 
     def secret(self, name: str) -> Secret:
-        return Secret(self.texts[name])
+        return Secret(self.text(name))
 
     def symbols(self, name: str) -> tuple[str, ...]:
         """Comma-separated symbols, in their order."""
-        return parse_symbols(self.texts[name], where=self._where(name))
+        return parse_symbols(self.text(name), where=self._where(name))
 
     def urls(self, name: str) -> tuple[str, ...]:
         """A JSON array of http(s) addresses, at least one, none twice."""
-        return parse_urls(self.texts[name], where=self._where(name))
+        return parse_urls(self.text(name), where=self._where(name))
 
     def json_object(self, name: str, keys: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
         """A JSON object with exactly these keys, each of the type (or one of the types) given."""
-        return parse_object(self.texts[name], keys, where=self._where(name))
+        return parse_object(self.text(name), keys, where=self._where(name))
 
     def fingerprints(self) -> dict[str, str]:
         """A short content version of each value, so that a run's record tells which values it ran with."""
@@ -70,14 +74,16 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def read(environment: Mapping[str, str], service: Service) -> Values:
-    """The service's parameters from the environment. Raises ConfigInvalid naming all that are missing."""
+def read(environment: Mapping[str, str], service: Service, *, require_all: bool = True) -> Values:
+    """The service's parameters from the environment. Raises ConfigInvalid naming all that are missing, unless the
+    service can do without."""
     declared = {parameter.name: parameter for parameter in service.environment}
     missing = [p for p in declared.values() if not environment.get(p.env, "").strip()]
-    if missing:
+    if missing and require_all:
         names = ", ".join(f"{p.name} ({p.env})" for p in missing)
         raise ConfigInvalid(f"missing or blank: {names}; store the parameter under the project's path and run again")
-    return Values(texts={name: environment[p.env] for name, p in declared.items()}, declared=declared)
+    texts = {name: environment[p.env] for name, p in declared.items() if p not in missing}
+    return Values(texts=texts, declared=declared)
 
 
 def parse_symbols(text: str, *, where: str = "tickers") -> tuple[str, ...]:

@@ -22,13 +22,13 @@ import psycopg
 
 from pipeline import catalog, clock, ledger, settings, store
 from pipeline.catalog import Service
-from pipeline.errors import ConfigInvalid, DeadlineExceeded, PipelineError, Terminated
+from pipeline.errors import ConfigInvalid, DatabaseUnreachable, DeadlineExceeded, PipelineError, Terminated
 from pipeline.ledger import Outcome, Result, Run
 from pipeline.logs import Log, frames
 from pipeline.settings import Values
 from pipeline.store import Connection, migrations
 
-__all__ = ["Context", "Outcome", "Result", "main"]
+__all__ = ["Blind", "Context", "Demands", "Outcome", "Result", "main"]
 
 # After the deadline a run has this long to roll back and write its record before the process is ended for good.
 GRACE_SECONDS = 10
@@ -49,17 +49,44 @@ class Context:
     log: Log
 
 
+@dataclass(frozen=True, kw_only=True)
+class Blind:
+    """What a job is given that can do something without a database: the same, and why there is none."""
+
+    service: Service
+    run: Run
+    now: datetime
+    values: Values
+    environment: Mapping[str, str]
+    unreachable: PipelineError
+    log: Log
+
+
 Job = Callable[[Context], Result]
+BlindJob = Callable[[Blind], Result]
 
 
-def main(job: Job, service_name: str, *, require_schema: bool = True) -> NoReturn:
-    """Runs the job of a service (`__package__`) once in this process and exits with its outcome's code.
+@dataclass(frozen=True, kw_only=True)
+class Demands:
+    """What has to be there before a run starts: the schema that its image was built for, and every parameter, unless
+    it is there to find out about just that. Without a database it fails, unless it can do something all the same."""
 
-    A run refuses to start on a database whose schema differs, unless it is there to find that out."""
-    sys.exit(run_once(job, service_name, os.environ, require_schema=require_schema).exit_code)
+    schema: bool = True
+    parameters: bool = True
+    without_database: BlindJob | None = None
 
 
-def run_once(job: Job, service_name: str, environment: Mapping[str, str], *, require_schema: bool = True) -> Outcome:
+def main(job: Job, service_name: str, demands: Demands = Demands()) -> NoReturn:
+    """Runs the job of a service (`__package__`) once in this process and exits with its outcome's code."""
+    sys.exit(run_once(job, service_name, os.environ, demands).exit_code)
+
+
+def run_once(
+    job: Job,
+    service_name: str,
+    environment: Mapping[str, str],
+    demands: Demands = Demands(),
+) -> Outcome:
     """One run from environment to outcome; never raises."""
     execution_id = environment.get("EXECUTION_ID") or str(uuid.uuid4())
     log = Log(service_name, execution_id, clock=clock.wall)
@@ -70,7 +97,12 @@ def run_once(job: Job, service_name: str, environment: Mapping[str, str], *, req
             now_of = clock.from_environment(environment)
             run = _identify(service, environment, execution_id, now_of())
             log = Log(service_name, execution_id, clock=now_of)
-            result = _with_connection(job, service, run, environment, log, require_schema)
+            try:
+                result = _with_connection(job, service, run, environment, log, demands)
+            except _NoConnection as error:
+                if demands.without_database is None:
+                    raise error.reason from None
+                result = _blind(demands.without_database, service, run, environment, log, error.reason)
     except BaseException as error:  # noqa: BLE001 (the harness alone may: a run's end is always told)
         result = _failure(error, log)
     log.info("run ended", **_summary(result))
@@ -108,22 +140,20 @@ def _identify(service: Service, environment: Mapping[str, str], execution_id: st
 
 
 def _with_connection(
-    job: Job, service: Service, run: Run, environment: Mapping[str, str], log: Log, require_schema: bool
+    job: Job, service: Service, run: Run, environment: Mapping[str, str], log: Log, demands: Demands
 ) -> Result:
-    url = environment.get("DATABASE_URL")
-    if not url:
-        raise ConfigInvalid("missing: DATABASE_URL (postgresql://user@host:port/name)")
-    with store.connect(url, role=service.name) as connection:
+    url = _address(environment)
+    with _connect(url, service) as connection:
         if not _lock(connection, service.name):
             return _stand_back(connection, run, log)
-        if require_schema:
+        if demands.schema:
             migrations.require_current(connection)
         if not ledger.begin(connection, run):
             log.info("this execution has completed before; nothing is done twice")
             return Result(outcome=Outcome.SKIPPED, counts={"duplicate_delivery": 1})
         values: Values | None = None
         try:
-            values = settings.read(environment, service)
+            values = settings.read(environment, service, require_all=demands.parameters)
             context = Context(
                 service=service,
                 run=run,
@@ -138,6 +168,51 @@ def _with_connection(
             result = _failure(error, log)
         versions = values.fingerprints() if values else {}
         return _close_record(connection, url, run, result, versions, log)
+
+
+class _NoConnection(Exception):
+    """The run's first connection did not come about; one that is lost later is another matter."""
+
+    def __init__(self, reason: PipelineError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _address(environment: Mapping[str, str]) -> str:
+    """Where the database is. Raises _NoConnection."""
+    url = environment.get("DATABASE_URL")
+    if not url:
+        raise _NoConnection(ConfigInvalid("missing: DATABASE_URL (postgresql://user@host:port/name)"))
+    return url
+
+
+def _connect(url: str, service: Service) -> Connection:
+    try:
+        return store.connect(url, role=service.name)
+    except DatabaseUnreachable as error:
+        raise _NoConnection(error) from error
+
+
+def _blind(
+    job: BlindJob,
+    service: Service,
+    run: Run,
+    environment: Mapping[str, str],
+    log: Log,
+    unreachable: PipelineError,
+) -> Result:
+    """A run without record and lock; what it does must bear being done twice."""
+    log.error("no database", error=str(unreachable), error_code=unreachable.code)
+    blind = Blind(
+        service=service,
+        run=run,
+        now=run.started_at,
+        values=settings.read(environment, service, require_all=False),
+        environment=environment,
+        unreachable=unreachable,
+        log=log,
+    )
+    return _refuse_hollow_success(job(blind))
 
 
 def _lock(connection: Connection, service_name: str) -> bool:

@@ -1,6 +1,6 @@
 """The one library of checks, and what they find in a snapshot.
 
-Code ↔ what the database can prove of it (the AWS side adds its own):
+Code ↔ what the database can prove of it (the account's and the provider's codes speak for themselves):
 
 | code | said when |
 |---|---|
@@ -18,6 +18,7 @@ Code ↔ what the database can prove of it (the AWS side adds its own):
 | any other | the code that the failing run itself recorded in the ledger |
 | `watcher_silent` | the healthcheck itself had stopped |
 | `db_schema`, `db_permission`, `db_locked` | the schema differs; a part of the evidence could not be read, and why |
+| `db_unreachable`, `db_connections` | there is no way to the database |
 """
 
 from __future__ import annotations
@@ -25,13 +26,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from healthcheck.checks import database, freshness, gaps, ledger, stuck
+from healthcheck.aws.intent import Intent
+from healthcheck.checks import (
+    database,
+    ended,
+    freshness,
+    gaps,
+    images,
+    ledger,
+    monitors,
+    provider,
+    rights,
+    schedules,
+    stored,
+    stuck,
+    targets,
+    undelivered,
+)
 from healthcheck.checks.check import DIAGNOSE, Check
 from healthcheck.finding import Finding, Severity, merge
 from healthcheck.snapshot import Snapshot, Unreadable
 from pipeline.errors import PipelineError
 
-ALL: tuple[Check, ...] = (*database.CHECKS, *ledger.CHECKS, *gaps.CHECKS, *freshness.CHECKS, *stuck.CHECKS)
+OF_DATABASE: tuple[Check, ...] = (*database.CHECKS, *ledger.CHECKS, *gaps.CHECKS, *freshness.CHECKS, *stuck.CHECKS)
+OF_ACCOUNT: tuple[Check, ...] = (
+    *schedules.CHECKS,
+    *targets.CHECKS,
+    *rights.CHECKS,
+    *images.CHECKS,
+    *stored.CHECKS,
+    *ended.CHECKS,
+    *undelivered.CHECKS,
+    *monitors.CHECKS,
+)
+OF_PROVIDER: tuple[Check, ...] = provider.CHECKS
+ALL = (*OF_ACCOUNT, *OF_PROVIDER, *OF_DATABASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +77,22 @@ class Report:
         return frozenset(code for check in self.unjudged for code in check.codes)
 
 
-def evaluate(snapshot: Snapshot, checks: Sequence[Check] = ALL) -> Report:
-    """Every check over the snapshot. One that lacks a part, or that its data take out of the calendar, is `unknown`,
-    never clean."""
+def due(snapshot: Snapshot) -> tuple[Check, ...]:
+    """The checks that make sense there: of the account where one is expected, of the provider where it is in reach."""
+    if snapshot.scope.place is None:
+        return OF_DATABASE
+    intent = snapshot.parts.get(Intent)
+    out_of_reach = isinstance(intent, Intent) and not intent.provider
+    return (*OF_ACCOUNT, *OF_DATABASE) if out_of_reach else ALL
+
+
+def evaluate(snapshot: Snapshot, checks: Sequence[Check] | None = None) -> Report:
+    """Every check over the snapshot [those that are due]. One that lacks a part, or that its data take out of the
+    calendar, is `unknown`, never clean."""
     found: list[Finding] = []
     judged: list[Check] = []
     unjudged: list[Check] = []
-    for check in checks:
+    for check in due(snapshot) if checks is None else checks:
         reasons = _lacking(check, snapshot)
         try:
             answers = [] if reasons else list(check.find(snapshot))

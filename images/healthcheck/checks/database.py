@@ -8,6 +8,7 @@ from healthcheck.checks.check import DIAGNOSE, MIGRATE, Check
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Schema, Snapshot
 
+ABSENT = ("db_unreachable", "db_connections")
 # More lines than this tell the person on call nothing further.
 SHOWN = 20
 
@@ -52,7 +53,30 @@ def evidence_refused(snapshot: Snapshot) -> Iterator[Finding]:
             )
 
 
+def unreachable(snapshot: Snapshot) -> Iterator[Finding]:
+    """There is no way to it: one finding, however many parts that leaves unread."""
+    parts = sorted(name for name, part in snapshot.unreadable().items() if part.code in ABSENT)
+    for part in list(snapshot.unreadable().values()):
+        if part.code in ABSENT:
+            yield Finding(
+                code=part.code,
+                subject="database",
+                severity=Severity.CRITICAL,
+                summary=part.reason,
+                evidence={"error": part.reason, "parts": parts},
+                repair=DIAGNOSE,
+            )
+            return
+
+
 CHECKS = (
+    Check(
+        name="database_reachable",
+        question="Is there a way to the database?",
+        codes=ABSENT,
+        needs=(),
+        find=unreachable,
+    ),
     Check(
         name="schema_current",
         question="Is the database at this image's schema?",

@@ -213,7 +213,7 @@ def news_stale(snapshot: Snapshot) -> Iterator[Finding]:
 def watchlist_stale(snapshot: Snapshot) -> Iterator[Finding]:
     """In a session that is two of its periods old, the watchlist is older than that."""
     market, watch = snapshot.part(Market), snapshot.part(Watch)
-    (writer,) = snapshot.scope.catalog.writers("watchlist")
+    writer, *_ = snapshot.scope.catalog.writers("watchlist")
     allowed = 2 * writer.period
     if market.session is None or snapshot.now - market.session.open < allowed or rests("watchlist", snapshot):
         return

@@ -129,6 +129,7 @@ def _hangs(service: Service, run: PastRun, severity: Severity, now: datetime) ->
         summary=f"the run started at {run.started_at:%H:%M:%S} UTC has not ended after {age.total_seconds():.0f} s, "
         f"its deadline is {service.deadline_seconds} s",
         evidence={"execution_id": run.execution_id, "started_at": run.started_at, "deadline": service.deadline_seconds},
+        since=run.started_at,
         repair=f"{DIAGNOSE}; stop the task, the next run takes over its work",
     )
 
@@ -140,6 +141,7 @@ def _died(service: Service, died: Sequence[PastRun], severity: Severity) -> Find
         severity=severity,
         summary=f"{len(died)} runs in a row ended without a record: killed, out of memory, or exited in mid-run",
         evidence={"started_at": [run.started_at for run in died[:5]], "execution_id": died[0].execution_id},
+        since=died[-1].started_at,
         repair=f"{DIAGNOSE}; read the log of execution {died[0].execution_id}",
     )
 
@@ -158,6 +160,7 @@ def _fails(service: Service, failed: Sequence[PastRun], severity: Severity, comp
             "error_code": failed[0].error_code,
             "last_completed": completed,
         },
+        since=failed[-1].started_at,
         repair=repairs.get(code or "", MIGRATE if code == "db_permission" else DIAGNOSE),
     )
 
@@ -173,6 +176,7 @@ def _silent(service: Service, runs: Runs, base: datetime | None, now: datetime) 
         summary=f"no run has started {f'since {last:%Y-%m-%d %H:%M} UTC' if last else 'ever'}, "
         f"{service.rate} is due. {service.when_silent}",
         evidence={"last_started": last, "rate": service.rate, "last_error": recent[0].error if recent else None},
+        since=last,
         repair=f"{DIAGNOSE}; by hand: python -m {service.name}",
     )
 

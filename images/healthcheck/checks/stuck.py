@@ -19,7 +19,7 @@ PENDING_MAX = timedelta(minutes=5)
 def claims_stuck(snapshot: Snapshot) -> Iterator[Finding]:
     """A dispatch was claimed, its lease is over, and nobody has taken it over."""
     state = snapshot.part(Dispatching)
-    (writer,) = snapshot.scope.catalog.writers("dispatches")
+    writer, *_ = snapshot.scope.catalog.writers("dispatches")
     if state.oldest_lease is not None and snapshot.now - state.oldest_lease > LEASE_GRACE:
         yield Finding(
             code="stuck_rows",
@@ -35,7 +35,7 @@ def claims_stuck(snapshot: Snapshot) -> Iterator[Finding]:
 def dispatches_waiting(snapshot: Snapshot) -> Iterator[Finding]:
     """Dispatches or signals that have waited for longer than a signal is worth anything."""
     state = snapshot.part(Dispatching)
-    (writer,) = snapshot.scope.catalog.writers("dispatches")
+    writer, *_ = snapshot.scope.catalog.writers("dispatches")
     if rests("dispatches", snapshot):
         return
     waiting = {
@@ -57,7 +57,7 @@ def dispatches_waiting(snapshot: Snapshot) -> Iterator[Finding]:
 def news_waiting(snapshot: Snapshot) -> Iterator[Finding]:
     """News that two runs of the classifier have left without sentiment."""
     news = snapshot.part(NewsState)
-    (writer,) = snapshot.scope.catalog.writers("sentiment")
+    writer, *_ = snapshot.scope.catalog.writers("sentiment")
     allowed = 2 * writer.period
     if rests("sentiment", snapshot):
         return

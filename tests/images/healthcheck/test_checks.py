@@ -418,7 +418,7 @@ def test_a_part_that_cannot_be_read_makes_unknown_what_depends_on_it(kind: type)
         snapshot, parts={**snapshot.parts, kind: Unreadable(reason="permission denied", code="db_permission")}
     )
     report = checks.evaluate(blind)
-    dependent = {check.name for check in checks.ALL if kind in check.needs}
+    dependent = {check.name for check in checks.OF_DATABASE if kind in check.needs}
     unknown = {finding.subject for finding in report.findings if finding.severity is Severity.UNKNOWN}
     assert dependent
     assert unknown == dependent == {check.name for check in report.unjudged}

@@ -13,7 +13,6 @@ import pytest
 from healthcheck import handler
 from ops.local.aws import LocalAws
 from ops.local.postgres import Database
-from pipeline.errors import ConfigInvalid
 
 NOW = "2026-01-26T17:00:00+00:00"
 
@@ -59,8 +58,10 @@ def test_a_call_by_hand_is_recorded_under_lambdas_own_request(database: Database
     assert list(runs(database)) == ["request-7"]
 
 
-def test_a_failed_run_raises_so_that_lambda_counts_an_error(function: pytest.MonkeyPatch) -> None:
-    function.delenv("TICKERS")
+@pytest.mark.usefixtures("function")
+def test_a_failed_run_raises_so_that_lambda_counts_an_error(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute("drop table findings")
     with pytest.raises(handler.RunFailed, match="run fired-2 failed"):
         handler.handle({"EXECUTION_ID": "fired-2"})
 
@@ -88,12 +89,16 @@ def test_parameters_are_fetched_by_name_more_than_ten_at_once(aws: LocalAws, fun
     assert found == {variable: f"value of {variable}" for variable in names}
 
 
-def test_a_parameter_that_the_store_lacks_is_named(aws: LocalAws, function: pytest.MonkeyPatch) -> None:
+def test_a_parameter_that_the_store_lacks_stops_no_check(
+    aws: LocalAws, function: pytest.MonkeyPatch, database: Database
+) -> None:
     lead_there(function, aws)
+    function.delenv("TICKERS")
     function.setenv("PARAMETERS", json.dumps({"TICKERS": "/ops-pipeline/no_such_name"}))
-    with pytest.raises(ConfigInvalid, match="/ops-pipeline/no_such_name") as error:
-        handler.handle({})
-    assert error.value.code == "parameter_missing"
+    assert handler.handle({"EXECUTION_ID": "fired-4"}) == {"outcome": "DEGRADED"}
+    with database.connect() as connection:
+        told = connection.execute("select summary from findings where severity = 'unknown'").fetchall()
+    assert any("the parameter tickers is missing" in summary for (summary,) in told)
 
 
 def lead_there(function: pytest.MonkeyPatch, aws: LocalAws) -> None:

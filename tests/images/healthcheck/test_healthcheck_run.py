@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from healthcheck.__main__ import run
+from healthcheck.__main__ import DEMANDS, run
 from in_process import last_counts, last_error, run_at
 from market_rows import MINUTE, NOW, entry, features, insert_entries, insert_features, insert_sentiment, sentiment
 from pipeline import catalog
@@ -20,7 +20,7 @@ SYMBOLS = ("AAPL", "MSFT")
 
 
 def check(database: Any, now: datetime = NOW) -> Outcome:
-    return run_at(now, run, SERVICE, database, TICKERS=",".join(SYMBOLS))
+    return run_at(now, run, SERVICE, database, DEMANDS, TICKERS=",".join(SYMBOLS))
 
 
 def open_findings(database: Any) -> dict[tuple[str, str], str]:
