@@ -36,7 +36,7 @@ bench: .venv/ready ## Measure speed and memory; writes docs/benchmarks.md
 matrix: .venv/ready ## Replay the real days, each service out and killed in turn (hours, resumes); SAMPLE=1: 21
 	@$(python) -m ops.matrix $(if $(SAMPLE),--sample)
 
-docs: .venv/ready ## Write the generated parts of README.md and docs/ anew
+docs: .venv/ready ## Write the generated parts of README.md, runbooks/README.md and docs/ anew
 	@$(python) -m ops.docs
 
 schema: .venv/ready ## Write the schema that the healthcheck expects anew, from the migrations
