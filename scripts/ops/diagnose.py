@@ -44,7 +44,7 @@ def diagnosis(surroundings: Surroundings, since: timedelta | datetime | None = N
     """Reads everything and reasons over it."""
     began = time.monotonic()
     taken = diagnose_read.take(surroundings)
-    report = checks.evaluate(taken.snapshot, diagnose_read.CHECKS)
+    report = checks.evaluate(taken.snapshot, checks.ALL)
     history = diagnose_read.ask(taken.clients, taken.snapshot.now, reasoning.wanted(report))
     bound = taken.snapshot.now - since if isinstance(since, timedelta) else since
     found = reasoning.diagnose(taken.snapshot, report, history, bound)

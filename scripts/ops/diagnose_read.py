@@ -12,33 +12,24 @@ from typing import Any
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
-from healthcheck import aws, checks, provider, snapshot
+from healthcheck import aws, provider, reading, snapshot
 from healthcheck.aws import clients as aws_clients
 from healthcheck.aws.clients import Clients
 from healthcheck.aws.memory import Memory
-from healthcheck.checks import ended, images, monitors, rights, schedules, stored, targets, undelivered
-from healthcheck.checks import provider as provider_checks
 from healthcheck.place import Place
 from healthcheck.provider import Access, Provider
-from healthcheck.snapshot import Scope, Snapshot, Unreadable
+from healthcheck.snapshot import Market, Scope, Snapshot, Symbols, Unreadable
 from ops import clock
 from ops.surroundings import Surroundings
-from pipeline import settings, store
+from pipeline import store
 from pipeline.errors import ConfigInvalid, DatabaseUnreachable, PipelineError
 from pipeline.provider import AlpacaError
+from pipeline.settings import Values
 
-MODULES = (schedules, targets, rights, images, stored, ended, undelivered, monitors, provider_checks)
-CHECKS = tuple(
-    {
-        check.name: check
-        for check in (
-            *checks.ALL,
-            *(each for module in MODULES for each in module.CHECKS),
-        )
-    }.values()
-)
 # In the run ledger nobody is called so: no service is taken for the one that asks.
 ASKS = "diagnose"
+# A person waits longer than a Lambda may.
+SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +50,8 @@ def take(surroundings: Surroundings) -> Taken:
         of_provider = pool.submit(_provider, surroundings, scope)
         of_aws = pool.submit(_aws, clients, scope, where)
         parts = {**of_database.result(), **of_aws.result(), Provider: of_provider.result()}
+    if not scope.tickers:
+        parts[Symbols] = Unreadable(reason="which symbols are followed is not known", code=None)
     return Taken(snapshot=Snapshot(scope=scope, parts=parts), clients=clients if scope.place else None)
 
 
@@ -74,7 +67,7 @@ def _scope(surroundings: Surroundings, where: Place | Unreadable) -> Scope:
     return Scope(
         now=clock.now(surroundings.environ),
         catalog=surroundings.catalog,
-        tickers=_tickers(surroundings),
+        tickers=_followed(surroundings),
         service=ASKS,
         execution_id=str(uuid.uuid4()),
         place=where if isinstance(where, Place) else None,
@@ -97,44 +90,38 @@ def _place(surroundings: Surroundings, clients: Clients) -> Place | Unreadable:
     return Place.of(surroundings.catalog, f"arn:{partition}:sts:{region(surroundings)}:{told['Account']}:")
 
 
-def _tickers(surroundings: Surroundings) -> tuple[str, ...]:
-    """The followed symbols; of a malformed list those that can be made out, for the fault is found elsewhere."""
+def _followed(surroundings: Surroundings) -> tuple[str, ...]:
     try:
-        text = surroundings.value("tickers")
+        texts = {reading.TICKERS: surroundings.value(reading.TICKERS)}
     except ConfigInvalid:
-        return ()
-    items = dict.fromkeys(item.strip() for item in text.split(","))
-    return tuple(item for item in items if settings.SYMBOL.fullmatch(item))
+        texts = {}
+    return reading.followed(Values(texts=texts, declared=surroundings.catalog.parameters))
 
 
 def _aws(clients: Clients, scope: Scope, where: Place | Unreadable) -> Mapping[type, object]:
     if isinstance(where, Unreadable):
         return dict.fromkeys(aws.PARTS, where)
-    return aws.read(clients, scope, Memory())
+    return aws.read(clients, scope, Memory(), seconds=SECONDS)
 
 
 def _database(surroundings: Surroundings, scope: Scope) -> Mapping[type, object]:
-    (watcher,) = surroundings.catalog.writers("findings")
+    watcher, *_ = surroundings.catalog.writers("findings")
     try:
         with store.connect(surroundings.database_url(watcher.name), role=watcher.name, name=ASKS) as connection:
             return snapshot.read(connection, scope).parts
     except (DatabaseUnreachable, ConfigInvalid, psycopg.Error) as error:
         code = error.code if isinstance(error, DatabaseUnreachable) else None
-        return dict.fromkeys(snapshot.DATABASE, Unreadable(reason=" ".join(str(error).split()), code=code))
+        reason = Unreadable(reason=" ".join(str(error).split()), code=code)
+        return {**dict.fromkeys(snapshot.DATABASE, reason), Market: snapshot.market(scope)}
 
 
 def _provider(surroundings: Surroundings, scope: Scope) -> object:
-    (watcher,) = surroundings.catalog.writers("findings")
+    watcher, *_ = surroundings.catalog.writers("findings")
     try:
         access = Access.of(surroundings.environ, surroundings.values_of(watcher.name))
         return provider.read(access, scope.tickers)
     except (PipelineError, AlpacaError, ValueError) as error:
         return Unreadable(reason=" ".join(str(error).split()), code=None)
-
-
-def now_of(surroundings: Surroundings) -> datetime:
-    """The instant that counts as now."""
-    return clock.now(surroundings.environ)
 
 
 def ask(clients: Clients | None, when: datetime, names: tuple[str, ...]) -> Any:

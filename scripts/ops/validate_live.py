@@ -72,10 +72,10 @@ def validate(surroundings: Surroundings, say: Say, *, waits: bool = True) -> Res
 
 def _plan(environ: Mapping[str, str]) -> Plan:
     if not _is_unplayed(environ):
-        return Plan(checks=diagnose_read.CHECKS, unplayed=None)
+        return Plan(checks=checks.ALL, unplayed=None)
     kept = tuple(
         check
-        for check in diagnose_read.CHECKS
+        for check in checks.ALL
         if check.needs and set(check.needs) <= set(STANDING) and check.name not in NEEDS_SOMEBODY
     )
     return Plan(checks=kept, unplayed=UNPLAYED)

@@ -61,9 +61,7 @@ def _before(finding: Finding, environment: str) -> Finding:
 def _checks(snapshot: Snapshot) -> tuple[Check, ...]:
     left = AFTERWARDS if _is_placed(snapshot) else (*AFTERWARDS, *OF_NETWORK)
     standing = [
-        check
-        for check in diagnose_read.CHECKS
-        if check.needs and set(check.needs) <= set(STANDING) and check.name not in left
+        check for check in checks.ALL if check.needs and set(check.needs) <= set(STANDING) and check.name not in left
     ]
     return (*standing, PUSHED)
 

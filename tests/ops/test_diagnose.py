@@ -56,7 +56,7 @@ def diagnosed(account: Account, clients: Clients, *faults: Fault) -> Diagnosis:
     account.aws.set_now(NOW)
     snapshot = told(aws.read(clients, SCOPE, Memory()), PLACE, faults)
     assert snapshot.unreadable() == {}
-    report = checks.evaluate(snapshot, diagnose_read.CHECKS)
+    report = checks.evaluate(snapshot, checks.ALL)
     history = diagnose_read.ask(clients, NOW, reasoning.wanted(report))
     return reasoning.diagnose(snapshot, report, history)
 

@@ -15,6 +15,7 @@ from healthcheck.place import Place
 
 # AWS's own key lets everyone of the account in.
 OF_AWS = "alias/aws/ssm"
+PAGE = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Parameters:
 def read(clients: Clients, place: Place, memory: Memory) -> Parameters:
     """A call a page, and two for each key."""
     path = [{"Key": "Path", "Option": "Recursive", "Values": [place.parameters_path.rstrip("/")]}]
-    listed = pages(clients("ssm"), "describe_parameters", "Parameters", ParameterFilters=path)
+    listed = pages(clients("ssm"), "describe_parameters", "Parameters", ParameterFilters=path, MaxResults=PAGE)
     parameters = {each["Name"]: _parameter(each, place) for each in listed}
     names = sorted({each.key for each in parameters.values() if each.key and each.key != OF_AWS})
     keys = clients.each(lambda name: _key(clients("kms"), name), names)
