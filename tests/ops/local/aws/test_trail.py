@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -112,8 +113,8 @@ def test_a_user_and_a_roles_session_are_named(mended_aws: LocalAws) -> None:
     session = mended_aws.client("sts").assume_role(RoleArn=role, RoleSessionName="deploy-7")["Credentials"]
     for as_key, who in ((key, name), (session["AccessKeyId"], "deploy-7")):
         queue = f"q-{uuid.uuid4()}"
-        client = mended_aws.client("sqs")
-        client._request_signer._credentials.access_key = as_key
+        theirs = boto3.session.Session(aws_access_key_id=as_key, aws_secret_access_key="theirs")
+        client = theirs.client("sqs", region_name="us-west-2", endpoint_url=mended_aws.url)
         client.create_queue(QueueName=queue)
         (event,) = lookup(mended_aws, queue)
         assert (event["Username"], event["AccessKeyId"]) == (who, as_key)

@@ -234,10 +234,11 @@ def _release(task: Any) -> None:
 
 
 def forget_old(backend: Any) -> None:
-    """Takes away what stopped more than an hour ago."""
+    """Takes away what stopped more than an hour ago; not in the order of time, for a clock can be set back."""
     stopped = kept(backend, "stopped").setdefault("tasks", [])
-    while stopped and stopped[0][0] < time.time() - REMEMBERED_SECONDS:
-        _, cluster, arn = stopped.pop(0)
+    limit = time.time() - REMEMBERED_SECONDS
+    for at, cluster, arn in [each for each in stopped if each[0] < limit]:
+        stopped.remove((at, cluster, arn))
         backend.tasks.get(cluster, {}).pop(arn, None)
 
 
