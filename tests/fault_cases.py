@@ -311,6 +311,17 @@ def each(*injections: Callable[[Account], None]) -> Callable[[Account], None]:
     return inject
 
 
+def two_stores(snapshot: Snapshot) -> Snapshot:
+    """The ingestor runs with the old pair, the dispatcher with the new one."""
+    recent = snapshot.part(Runs).recent
+    known = {
+        name: [replace(run, parameter_versions={"alpaca_key_id": version}) for run in recent[name]]
+        for name, version in ((INGESTOR, "old"), (DISPATCHER, "new"))
+    }
+    later = [replace(known[DISPATCHER][0], started_at=NOW - MINUTE / 2), *known[DISPATCHER]]
+    return runs(snapshot, **{INGESTOR: known[INGESTOR], DISPATCHER: later})
+
+
 REJECTED = failing(INGESTOR, "key_rejected", "Alpaca refused the key pair: 401 unauthorized")
 FAULTS: dict[str, Fault] = {
     "1 four schedules gone, the key rotated": Fault(
@@ -395,7 +406,9 @@ FAULTS: dict[str, Fault] = {
         tell=crashed(CLASSIFIER, 2, 2, 2, 1, 1),
     ),
     "13 one of two stores rotated": Fault(
-        causes=names("key_rejected", INGESTOR), cleared=names("provider_error", "provider"), tell=REJECTED
+        causes=names("key_rejected", INGESTOR),
+        cleared=names("provider_error", "provider"),
+        tell=both(REJECTED, two_stores),
     ),
     "14 a feed that needs a paid plan": Fault(
         causes=names("not_entitled", "provider"),

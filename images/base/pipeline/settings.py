@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pipeline.catalog import Parameter, Service
 from pipeline.errors import ConfigInvalid
 
+# A list of symbols that is not one has a cause code of its own.
+WRONG_LIST = "ticker_config"
 SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,5}(\.[A-Z]{1,2})?")
 
 
@@ -91,11 +93,15 @@ def parse_symbols(text: str, *, where: str = "tickers") -> tuple[str, ...]:
     items = text.strip().split(",")
     symbols = tuple(item.strip() for item in items)
     if blank := [str(i) for i, symbol in enumerate(symbols, start=1) if not symbol]:
-        raise ConfigInvalid(f"{where}: item {', '.join(blank)} of {len(symbols)} is blank (a stray comma?)")
+        raise ConfigInvalid(
+            f"{where}: item {', '.join(blank)} of {len(symbols)} is blank (a stray comma?)", code=WRONG_LIST
+        )
     if wrong := [symbol for symbol in symbols if not SYMBOL.fullmatch(symbol)]:
-        raise ConfigInvalid(f"{where}: {', '.join(map(repr, wrong))} is no symbol; write them like AAPL,BRK.B")
+        raise ConfigInvalid(
+            f"{where}: {', '.join(map(repr, wrong))} is no symbol; write them like AAPL,BRK.B", code=WRONG_LIST
+        )
     if twice := sorted(symbol for symbol, times in Counter(symbols).items() if times > 1):
-        raise ConfigInvalid(f"{where}: {', '.join(twice)} more than once")
+        raise ConfigInvalid(f"{where}: {', '.join(twice)} more than once", code=WRONG_LIST)
     return symbols
 
 

@@ -11,7 +11,7 @@ from healthcheck.checks.check import DIAGNOSE, MIGRATE, Check
 from healthcheck.checks.resting import is_paused
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Market, PastRun, Runs, Snapshot
-from pipeline.catalog import Service
+from pipeline.catalog import Parameter, Service
 from pipeline.ledger import Outcome
 
 # A schedule may be late once and a run fail once; three periods without a completed run are neither.
@@ -233,7 +233,7 @@ def parameters_differ(snapshot: Snapshot) -> Iterator[Finding]:
         versions = _lasting_difference(name, readers, runs)
         if versions:
             yield Finding(
-                code="config_invalid" if parameter.kind != "symbols" else "ticker_config",
+                code=_differing(parameter, versions, runs),
                 subject=name,
                 severity=Severity.CRITICAL,
                 summary=f"{len(set(versions.values()))} different values of {name} are in use at once: "
@@ -241,6 +241,14 @@ def parameters_differ(snapshot: Snapshot) -> Iterator[Finding]:
                 evidence=versions,
                 repair=f"store {name} once, where every service's task reads it, and start one run of each",
             )
+
+
+def _differing(parameter: Parameter, versions: Mapping[str, str], runs: Runs) -> str:
+    """The code of a difference: a secret of which one value is refused is the refusal, seen from its other side."""
+    if parameter.kind == "symbols":
+        return "ticker_config"
+    newest = [runs.recent[name][0].error_code for name in versions if runs.recent.get(name)]
+    return "key_rejected" if parameter.secret and "key_rejected" in newest else "config_invalid"
 
 
 def _lasting_difference(parameter: str, readers: Sequence[str], runs: Runs) -> Mapping[str, str]:
@@ -281,7 +289,7 @@ CHECKS = (
     Check(
         name="parameters_agree",
         question="Do all services run with the same parameters?",
-        codes=("config_invalid", "ticker_config"),
+        codes=("config_invalid", "ticker_config", "key_rejected"),
         needs=(Runs,),
         find=parameters_differ,
     ),

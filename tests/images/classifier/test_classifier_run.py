@@ -110,10 +110,13 @@ def test_a_broken_opinion_is_retried_and_never_stored_as_neutral(database: Any) 
     assert outcome(classify(database, NOW + timedelta(minutes=5))) == ("OK", 0, 1, 1)
 
 
-@pytest.mark.parametrize("tickers", ["AAPL,", "aapl", "", "AAPL,AAPL"])
-def test_a_wrong_list_of_symbols_refuses_to_start(database: Any, tickers: str) -> None:
+@pytest.mark.parametrize(
+    ("tickers", "code"),
+    [("AAPL,", "ticker_config"), ("aapl", "ticker_config"), ("AAPL,AAPL", "ticker_config"), ("", "config_invalid")],
+)
+def test_a_wrong_list_of_symbols_refuses_to_start(database: Any, tickers: str, code: str) -> None:
     add(database, "Apple shares surge")
     run = classify(database, TICKERS=tickers)
     assert run.record is not None
-    assert (run.exit_code, run.record.error_code) == (1, "config_invalid")
+    assert (run.exit_code, run.record.error_code) == (1, code)
     assert rows(database, "select count(*) from sentiment") == [(0,)]

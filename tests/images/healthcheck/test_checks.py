@@ -324,6 +324,17 @@ def test_a_secret_kept_in_two_places_is_found() -> None:
     assert found(healthy(runs=runs)).keys() == {("config_invalid", "alpaca_key_id")}
 
 
+def test_of_a_secret_kept_in_two_places_the_refused_one_is_said() -> None:
+    refused = [
+        past_run("telemetry_ingestor", NOW - n * MINUTE, "FAILED", error="401", error_code="key_rejected",
+                 parameter_versions={"alpaca_key_id": "a"})
+        for n in (1, 2)
+    ]  # fmt: skip
+    other = versions("dispatcher", (1, "b"), (2, "b"), parameter="alpaca_key_id")
+    runs = ledger(telemetry_ingestor=refused, dispatcher=other)
+    assert {code for code, _ in found(healthy(runs=runs))} == {"key_rejected"}
+
+
 # gaps, refused bars, tickers -----------------------------------------------------------------------------------------
 
 
