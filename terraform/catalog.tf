@@ -57,6 +57,8 @@ resource "aws_ssm_parameter" "intent" {
     paused      = [for name in sort(keys(local.services)) : name if local.services[name].schedule.state == "DISABLED"]
     database    = var.database != null
     provider    = coalesce(var.watch_provider, var.network.private_tasks)
+    tags        = local.tags
+    network     = module.network.tasks
   })
 }
 

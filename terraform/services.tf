@@ -36,6 +36,7 @@ module "service" {
     var.task_environment,
     each.value.kind == "lambda" ? var.lambda_environment : {},
     each.value.watches ? { DEPLOYMENT = local.intent_arn } : {},
+    each.value.watches && var.self_heal ? { SELF_HEAL = "true" } : {},
   )
   extra_policy_json    = each.value.watches ? data.aws_iam_policy_document.watcher.json : null
   initial_database_url = lookup(var.secret_values, "database_url/${each.key}", lookup(var.secret_values, "database_url", "unset"))
@@ -190,7 +191,8 @@ resource "aws_iam_role_policy_attachments_exclusive" "scheduler" {
   policy_arns = aws_iam_policy.scheduler[*].arn
 }
 
-# What the watcher sees beyond its tables: everything that could be missing. It changes nothing but its page.
+# What the watcher sees beyond its tables: everything that could be missing. It changes nothing but its page, and schedules of
+# ours where it is to heal them.
 data "aws_iam_policy_document" "watcher" {
   #checkov:skip=CKV_AWS_356:listing and describing know no narrower resource; every action on * reads settings, none a secret
   statement {
@@ -261,5 +263,43 @@ data "aws_iam_policy_document" "watcher" {
     sid       = "TellPeople"
     actions   = ["sns:Publish"]
     resources = ["arn:aws:sns:${local.region}:${local.account.id}:${local.project}-alarms"]
+  }
+
+  dynamic "statement" {
+    for_each = var.self_heal ? [1] : []
+
+    content {
+      sid     = "MakeSchedulesAgain"
+      actions = ["scheduler:CreateSchedule", "scheduler:UpdateSchedule"]
+      resources = [
+        for name, service in local.services : "arn:aws:scheduler:${local.region}:${local.account.id}:schedule/${name}/${service.schedule.name}"
+      ]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.self_heal ? [1] : []
+
+    content {
+      sid       = "MakeScheduleGroupsAgain"
+      actions   = ["scheduler:CreateScheduleGroup", "scheduler:TagResource"]
+      resources = [for name in keys(local.services) : "arn:aws:scheduler:${local.region}:${local.account.id}:schedule-group/${name}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.self_heal ? [1] : []
+
+    content {
+      sid       = "GiveSchedulesTheirRole"
+      actions   = ["iam:PassRole"]
+      resources = ["arn:aws:iam::${local.account.id}:role/${module.catalog.scheduler_role}"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "iam:PassedToService"
+        values   = ["scheduler.amazonaws.com"]
+      }
+    }
   }
 }

@@ -65,7 +65,7 @@ variable "task_environment" {
 }
 
 variable "lambda_environment" {
-  description = "Further environment variables of Lambdas alone, such as AWS_USE_DUALSTACK_ENDPOINT where they reach AWS by IPv6."
+  description = "Further environment variables of Lambdas alone: AWS_USE_DUALSTACK_ENDPOINT where they reach AWS by IPv6, DEAD_MANS_SWITCH_URL where somebody else's watch is told of every healthcheck."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -75,6 +75,13 @@ variable "watch_provider" {
   description = "Whether the healthcheck asks the data provider whether it takes the keys; null for wherever its function reaches the internet by IPv4 (network.private_tasks)."
   type        = bool
   default     = null
+}
+
+variable "self_heal" {
+  description = "Whether the healthcheck makes schedules again that are missing, and enables those that are disabled and not meant to be: at most one attempt an hour each, each announced."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "network" {

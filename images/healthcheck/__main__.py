@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Json
 
-from healthcheck import checks, explain, finding, measures, notice, outside, reading
+from healthcheck import checks, explain, finding, heal, measures, notice, outside, reading
 from healthcheck.checks import Report
 from healthcheck.finding import Change, Finding, Open, Severity
+from healthcheck.heal import Attempt
 from healthcheck.notice import Told
 from healthcheck.reading import Account
-from healthcheck.snapshot import Scope
+from healthcheck.snapshot import Scope, Snapshot
 from pipeline import catalog, task
 from pipeline.logs import Log
 from pipeline.store import Connection, sql
@@ -38,7 +39,8 @@ def run(context: task.Context) -> Result:
         context.log.warning("finding opened", code=found.code, subject=found.subject, summary=found.summary)
     for row in change.cleared:
         context.log.info("finding cleared", code=row.code, subject=row.subject)
-    _tell(context.connection, where, scope, context.log)
+    attempts = _heal(context, where, report, taken)
+    _tell(context.connection, where, scope, attempts, context.log)
     outside.ping(context.environment, context.log)
     return _result(report, change, measures.metrics(taken, change))
 
@@ -92,14 +94,29 @@ def _store(connection: Connection, report: Report, now: datetime) -> Change:
     return change
 
 
-def _tell(connection: Connection, where: Account | None, scope: Scope, log: Log) -> None:
+def _heal(context: task.Context, where: Account | None, report: Report, taken: Snapshot) -> list[Attempt]:
+    """What was tried, where this environment is to heal itself. Each attempt is noted before it is made: one that kills
+    the run must not be made again by the next."""
+    if where is None or not heal.switched_on(context.environment):
+        return []
+    attempts = []
+    for found in heal.curable(report.findings):
+        values = {"now": taken.now, "codes": list(heal.CODES), "pause": heal.PAUSE}
+        values |= {"code": found.code, "subject": found.subject}
+        if context.connection.execute(sql("healthcheck/heal_attempted"), values).fetchone():
+            attempts.append(heal.heal(found, taken, where.clients))
+            context.log.warning("tried to heal", **vars(attempts[-1]))
+    return attempts
+
+
+def _tell(connection: Connection, where: Account | None, scope: Scope, attempts: Sequence[Attempt], log: Log) -> None:
     """Tells people what they have not been told; what could not be sent is sent next time. Better twice than never:
     it counts as told only once it has been sent."""
     if where is None:
         return
     with connection.transaction(), connection.cursor(row_factory=class_row(Told)) as cursor:
         told = cursor.execute(sql("healthcheck/untold_findings")).fetchall()
-        if outside.publish(where, scope, notice.notice(told, scope.now), log):
+        if outside.publish(where, scope, notice.notice(told, scope.now, attempts=attempts), log):
             cursor.execute(sql("healthcheck/told_findings"), {"now": scope.now, "ids": [each.id for each in told]})
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from healthcheck.finding import Finding, Severity
+from healthcheck.heal import Attempt
 
 SUBJECT_MOST = 100  # SNS takes no more
 EVIDENCE_MOST = 400
@@ -54,20 +55,23 @@ class Notice:
     text: str
 
 
-def notice(told: Sequence[Told], now: datetime, *, remembered: bool = True) -> Notice | None:
-    """The message about what is new and what is over; None where there is nothing to tell."""
+def notice(
+    told: Sequence[Told], now: datetime, *, attempts: Sequence[Attempt] = (), remembered: bool = True
+) -> Notice | None:
+    """The message about what is new, what was tried by itself and what is over; None where there is nothing to tell."""
     opened = sorted((each for each in told if each.cleared_at is None), key=_gravity)
     over = [each for each in told if each.cleared_at is not None]
-    if not told:
+    if not told and not attempts:
         return None
     known = [each for each in opened if each.severity is not Severity.UNKNOWN]
     lines = [line for each in known for line in _lines(each)]
     lines += _unknown([each for each in opened if each.severity is Severity.UNKNOWN])
+    lines += [_tried(each) for each in attempts]
     lines += [f"OVER  {each.code} {each.subject}, first seen {_at(each.first_seen)}" for each in over]
     if not remembered:
         lines.append("The database cannot be reached: nothing of this is remembered, and it may be told again.")
     return Notice(
-        subject=_subject(opened or over, over=not opened)[:SUBJECT_MOST],
+        subject=_subject(opened or over, attempts, over=not opened)[:SUBJECT_MOST],
         text="\n".join([_at(now), "", *lines]),
     )
 
@@ -76,7 +80,9 @@ def _gravity(told: Told) -> tuple[int, str, str]:
     return ORDER.index(Severity(told.severity)), told.code, told.subject
 
 
-def _subject(told: Sequence[Told], *, over: bool) -> str:
+def _subject(told: Sequence[Told], attempts: Sequence[Attempt], *, over: bool) -> str:
+    if not told:
+        return f"TRIED TO HEAL: {', '.join(each.subject for each in attempts)}"
     more = f" and {len(told) - 1} more" if len(told) > 1 else ""
     first = told[0]
     return f"{'OVER' if over else str(first.severity).upper()}: {first.code} {first.subject}{more}"
@@ -92,6 +98,13 @@ def _lines(told: Told) -> list[str]:
         f"  Run: {told.repair}",
         "",
     ]
+
+
+def _tried(attempt: Attempt) -> str:
+    about = f"{attempt.code} {attempt.subject}"
+    if attempt.error:
+        return f"NOT HEALED  {about}: {attempt.error}\n  Run: scripts/fix-missing-schedulers --apply"
+    return f"HEALED  {about}: {attempt.did} by itself, and read it again"
 
 
 def _unknown(told: Sequence[Told]) -> list[str]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from healthcheck.aws.clients import Clients
 from healthcheck.aws.memory import Memory
 from healthcheck.place import Place
+from healthcheck.reach import Placement
 
 VARIABLE = "DEPLOYMENT"
 # So much of a digest stands in the parameter, which holds 8 kB.
@@ -23,7 +25,8 @@ DIGITS = 12
 @dataclass(frozen=True, kw_only=True)
 class Intent:
     """`images` is service → the first digits of its digest; `database`: whether there is one with alarms of its own;
-    `provider`: whether it can be reached from where the watcher runs."""
+    `provider`: whether it can be reached from where the watcher runs; `placement`: where tasks run; `tags`: what all
+    that the apply made has."""
 
     environment: str
     paused: frozenset[str]
@@ -31,6 +34,8 @@ class Intent:
     database: bool
     provider: bool
     modified_at: datetime
+    placement: Placement | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def meant(self, service: str, digest: str) -> bool | None:
         """Whether the digest is the one that was meant; None where nothing was said."""
@@ -59,4 +64,14 @@ def parse(text: str, modified_at: datetime) -> Intent:
         database=bool(told["database"]),
         provider=bool(told["provider"]),
         modified_at=modified_at,
+        placement=_placement(told["network"]) if "network" in told else None,
+        tags=dict(told.get("tags", {})),
+    )
+
+
+def _placement(told: Mapping[str, Any]) -> Placement:
+    return Placement(
+        subnets=tuple(told["subnet_ids"]),
+        groups=tuple(told["security_group_ids"]),
+        public_ip=bool(told["assign_public_ip"]),
     )

@@ -105,6 +105,7 @@ def _on_a_cloud(
         runtime=runtime,
         seed=1 if seed is None else seed,
         parameters=scenario.parameters,
+        variables=scenario.variables,
     )
     with cloud_of as cloud:
         record.cloud_seconds = time.monotonic() - began

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops import document
 from ops.chaos import expectations, market, steps
@@ -29,6 +30,7 @@ class Scenario:
     runtime: str | None
     day: Day
     parameters: Mapping[str, str]
+    variables: Mapping[str, Any]
     before: tuple[Step, ...]
     steps: tuple[Step, ...]
     expectations: tuple[Expectation, ...]
@@ -60,6 +62,7 @@ def load(path: Path, *, seed: int | None = None, services: Catalog | None = None
         runtime=found.content.get("runtime"),
         day=day,
         parameters=parameters,
+        variables=found.content.get("terraform", {}),
         before=before,
         steps=done,
         expectations=expected,

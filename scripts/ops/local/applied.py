@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,11 +19,13 @@ from pipeline import catalog
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".local" / "applied-stacks"
-KEPT = 2  # of each environment: a branch and what it came from
+KEPT = 3  # of each environment: a branch, what it came from, and one with other variables
 # When what is applied was made, by the emulator's clock: before any session that could be played, on a whole minute.
 BORN = datetime(2000, 1, 3, tzinfo=UTC)
 
 Images = Mapping[str, Mapping[str, Any]]
+Variables = Mapping[str, Any]
+NO_VARIABLES: Variables = {}
 
 
 def images_of_checkout() -> dict[str, dict[str, Any]]:
@@ -30,8 +33,9 @@ def images_of_checkout() -> dict[str, dict[str, Any]]:
     return {service.name: images_lock.by_content(service.name) for service in catalog.load()}
 
 
-def workspace(environment: str, folder: Path, images: Images) -> Workspace:
-    """An environment on a local AWS whose state, plans and provider links all lie in `folder`."""
+def workspace(environment: str, folder: Path, images: Images, variables: Variables = NO_VARIABLES) -> Workspace:
+    """An environment on a local AWS whose state, plans and provider links all lie in `folder`. `variables` are those
+    that differ from the environment's file."""
     folder.mkdir(parents=True, exist_ok=True)
     images_lock.write({name: dict(entry) for name, entry in images.items()}, folder / "images.lock.json")
     return Workspace(
@@ -39,18 +43,18 @@ def workspace(environment: str, folder: Path, images: Images) -> Workspace:
         aws=LocalAws(folder / "aws"),
         work=folder,
         terraform=TERRAFORM,
-        variables={"images_lock_file": str(folder / "images.lock.json")},
+        variables={**variables, "images_lock_file": str(folder / "images.lock.json")},
         shown=False,
     )
 
 
 @contextmanager
-def applied(environment: str, folder: Path, images: Images) -> Iterator[Workspace]:
+def applied(environment: str, folder: Path, images: Images, variables: Variables = NO_VARIABLES) -> Iterator[Workspace]:
     """The applied environment on an AWS of the caller's own in `folder`; it ends with the `with`.
 
     Raises TerraformFailed where it could not be applied."""
-    shutil.copytree(kept(environment, images), folder, symlinks=True, dirs_exist_ok=True)
-    found = workspace(environment, folder, images)
+    shutil.copytree(kept(environment, images, variables), folder, symlinks=True, dirs_exist_ok=True)
+    found = workspace(environment, folder, images, variables)
     assert found.aws
     with found.aws:
         found.ready()
@@ -84,27 +88,26 @@ def here() -> Iterator[Workspace]:
             aside.rename(snapshot)
 
 
-def is_kept(environment: str, images: Images) -> bool:
+def is_kept(environment: str, images: Images, variables: Variables = NO_VARIABLES) -> bool:
     """Whether nothing has to be applied first, which takes about a minute."""
-    return (_folder(environment, images) / "done").is_file()
+    return (_folder(environment, images, variables) / "done").is_file()
 
 
-def kept(environment: str, images: Images) -> Path:
+def kept(environment: str, images: Images, variables: Variables = NO_VARIABLES) -> Path:
     """The folder with the snapshot of the applied environment; the first who asks applies it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{environment}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = _folder(environment, images)
+        folder = _folder(environment, images, variables)
         if not (folder / "done").is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            _apply(environment, folder, images)
+            _apply(workspace(environment, folder, images, variables))
             (folder / "done").touch()
             _forget_old(environment)
         return folder
 
 
-def _apply(environment: str, folder: Path, images: Images) -> None:
-    fresh = workspace(environment, folder, images)
+def _apply(fresh: Workspace) -> None:
     assert fresh.aws
     with fresh.aws:
         fresh.aws.set_now(BORN)
@@ -114,11 +117,11 @@ def _apply(environment: str, folder: Path, images: Images) -> None:
         fresh.aws.save()
 
 
-def _folder(environment: str, images: Images) -> Path:
-    return CACHE / f"{environment}-{_digest(environment, images)}"
+def _folder(environment: str, images: Images, variables: Variables) -> Path:
+    return CACHE / f"{environment}-{_digest(environment, images, variables)}"
 
 
-def _digest(environment: str, images: Images) -> str:
+def _digest(environment: str, images: Images, variables: Variables) -> str:
     """Of everything that an apply depends on: Terraform's code, the catalogue, the images, the emulator."""
     files = [
         *sorted(TERRAFORM.glob("*.tf")),
@@ -130,7 +133,8 @@ def _digest(environment: str, images: Images) -> str:
         ROOT / "services.schema.json",
     ]
     digests = " ".join(f"{name}={entry['digest']}" for name, entry in sorted(images.items()))
-    return hashlib.sha256(f"{terraform_plan.file_digest(files)} {digests}".encode()).hexdigest()[:16]
+    given = json.dumps(variables, sort_keys=True) if variables else ""
+    return hashlib.sha256(f"{terraform_plan.file_digest(files)} {digests}{given}".encode()).hexdigest()[:16]
 
 
 def _forget_old(environment: str) -> None:

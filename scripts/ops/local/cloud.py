@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -126,19 +127,22 @@ def open_cloud(
     runtime: str = "fork",
     seed: int = 1,
     parameters: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     workspace: Workspace | None = None,
 ) -> Iterator[Cloud]:
     """A cloud whose first minute will be `start` (whole, aware), as if it had run before; it ends with the `with`.
 
     `workspace` is an applied environment to use in the place of one of its own. `parameters` take the place of what is
-    set at first (by name, as in the catalogue). Raises CloudFailed, and what the
-    parts raise.
+    set at first (by name, as in the catalogue), `variables` that of Terraform's where it is applied for this. Raises
+    CloudFailed, and what the parts raise.
     """
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ops-cloud-")))
         images = applied.images_of_checkout()
-        account = workspace or stack.enter_context(applied.applied("local", place / "account", images))
+        account = workspace or stack.enter_context(
+            applied.applied("local", place / "account", images, dict(variables or {}))
+        )
         aws = account.aws
         assert aws
         postgres = stack.enter_context(Postgres(durable=False))
