@@ -126,6 +126,9 @@ def _shared(given: dict[str, Any]) -> Iterator[Resource]:
     yield Resource(address=f"{at}.aws_sns_topic.alarms", type="aws_sns_topic")
     yield Resource(address=f"{at}.aws_cloudwatch_log_group.stopped_tasks", type="aws_cloudwatch_log_group", values=days)
     yield Resource(address="module.network.aws_cloudwatch_log_group.flow", type="aws_cloudwatch_log_group", values=days)
+    if given.get("database"):  # a private database has a task of its own that migrates it
+        migration = "module.migration[0].aws_cloudwatch_log_group.this"
+        yield Resource(address=migration, type="aws_cloudwatch_log_group", values=days)
     for name in ("operations", "secrets", *(["data"] if given.get("database") else [])):
         yield Resource(address=f'aws_kms_key.this["{name}"]', type="aws_kms_key")
 
