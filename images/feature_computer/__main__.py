@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 from psycopg import IsolationLevel
@@ -13,7 +12,7 @@ from psycopg.types.json import Json
 
 from feature_computer import encode, features, history
 from feature_computer.features import HISTORY_BARS, BarFrame, FeatureFrame, Ints
-from feature_computer.history import TOUCHED_BARS, Change, History
+from feature_computer.history import TOUCHED_BARS, Changes, History
 from pipeline import sessions, task
 from pipeline.store import Connection, sql
 
@@ -56,7 +55,7 @@ def _compute_part(connection: Connection, symbols: Sequence[str], horizon: datet
     """Features computed and features stored for these symbols; the notes that asked for them end with it."""
     with connection.transaction():
         taken, changes = _take_changes(connection, symbols, horizon)
-        counts = _compute(connection, changes, horizon, now) if changes else (0, 0)
+        counts = _compute(connection, changes, horizon, now) if len(changes) else (0, 0)
         noted = {"ids": taken, "horizon": horizon, "reach": TOUCHED_BARS}
         for settle in ("drop_changes", "shorten_changes"):
             connection.execute(sql(f"feature_computer/{settle}"), noted)
@@ -72,11 +71,12 @@ def _nothing_due(context: task.Context) -> task.Result:
     )
 
 
-def _take_changes(connection: Connection, symbols: Sequence[str], horizon: datetime) -> tuple[list[int], list[Change]]:
+def _take_changes(connection: Connection, symbols: Sequence[str], horizon: datetime) -> tuple[list[int], Changes]:
     """The notes' ids, and one change a symbol that spans them, sorted by symbol."""
     rows = connection.execute(sql("feature_computer/changes"), {"symbols": symbols, "horizon": horizon}).fetchall()
-    ids = [i for row in rows for i in row[3]]
-    return ids, [Change(symbol=symbol, first_ts=first, last_ts=last) for symbol, first, last, _ in rows]
+    first_ts, last_ts = (np.array([row[i] for row in rows], np.int64) for i in (1, 2))
+    changes = Changes(symbols=[row[0] for row in rows], first_ts=first_ts, last_ts=last_ts)
+    return [i for row in rows for i in row[3]], changes
 
 
 def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -84,7 +84,7 @@ def _parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
         yield symbols[start : start + SYMBOLS_AT_ONCE]
 
 
-def _compute(connection: Connection, changes: Sequence[Change], horizon: datetime, now: datetime) -> tuple[int, int]:
+def _compute(connection: Connection, changes: Changes, horizon: datetime, now: datetime) -> tuple[int, int]:
     """Features computed and features stored (those that are new or differ)."""
     _drop_orphans(connection, changes)
     bars = history.load(connection, changes, horizon)
@@ -110,28 +110,25 @@ def _compute(connection: Connection, changes: Sequence[Change], horizon: datetim
     return len(row), stored
 
 
-def due_cells(frame: BarFrame, bars: History, changes: Sequence[Change]) -> tuple[Ints, Ints]:
+def due_cells(frame: BarFrame, bars: History, changes: Changes) -> tuple[Ints, Ints]:
     """Rows and symbols of the frame whose features a change touches: from its first bar to 299 bars after its last."""
-    firsts = np.array([int(change.first_ts.timestamp()) for change in changes])
-    lasts = np.array([int(change.last_ts.timestamp()) for change in changes])
     height = len(frame.close)
     present = frame.rows[:, None] >= frame.first
-    later = np.zeros(len(changes), np.int64)
-    np.add.at(later, bars.symbol, bars.ts > lasts[bars.symbol])
+    later = np.bincount(bars.symbol[bars.ts > changes.last_ts[bars.symbol]], minlength=len(changes))
     last_row = np.minimum(height - 1 - later + TOUCHED_BARS, height - 1)
-    due = present & (frame.ts >= firsts) & (frame.rows[:, None] <= last_row)
+    due = present & (frame.ts >= changes.first_ts) & (frame.rows[:, None] <= last_row)
     row, symbol = np.nonzero(due)
     return row, symbol
 
 
-def _drop_orphans(connection: Connection, changes: Sequence[Change]) -> None:
+def _drop_orphans(connection: Connection, changes: Changes) -> None:
     """A bar that was deleted takes its features with it."""
-    connection.execute(sql("feature_computer/drop_orphans"), _spans(changes))
+    connection.execute(sql("feature_computer/drop_orphans"), changes.spans)
 
 
-def _lost_minutes(connection: Connection, changes: Sequence[Change], horizon: datetime) -> dict[int, Ints]:
+def _lost_minutes(connection: Connection, changes: Changes, horizon: datetime) -> dict[int, Ints]:
     """Minutes lost to outages by column of the frame, sorted epoch seconds."""
-    column = {change.symbol: i for i, change in enumerate(changes)}
+    column = {symbol: i for i, symbol in enumerate(changes.symbols)}
     lost: dict[int, list[int]] = {}
     parameters = {"symbols": list(column), "horizon": horizon}
     for symbol, first, last in connection.execute(sql("feature_computer/lost_minutes"), parameters):
@@ -141,21 +138,13 @@ def _lost_minutes(connection: Connection, changes: Sequence[Change], horizon: da
     return {symbol: np.array(sorted(minutes), np.int64) for symbol, minutes in lost.items()}
 
 
-def _spans(changes: Sequence[Change]) -> dict[str, list[Any]]:
-    return {
-        "symbols": [change.symbol for change in changes],
-        "firsts": [change.first_ts for change in changes],
-        "lasts": [change.last_ts for change in changes],
-    }
-
-
 def _store(
     connection: Connection,
     computed: FeatureFrame,
     row: Ints,
     symbol: Ints,
     session: Ints,
-    changes: Sequence[Change],
+    changes: Changes,
     now: datetime,
 ) -> int:
     """Stores the cells (row[i], symbol[i]); returns how many were new or differed."""
@@ -163,7 +152,7 @@ def _store(
     connection.execute(sql("feature_computer/create_incoming"))
     with connection.cursor() as cursor, cursor.copy(sql("feature_computer/copy_incoming")) as copy:
         copy.write(encode.rows(computed, row, symbol, session, reason))
-    parameters = {"symbols": [change.symbol for change in changes], "nulls": nulls, "now": now}
+    parameters = {"symbols": changes.symbols, "nulls": nulls, "now": now}
     stored = connection.execute(sql("feature_computer/store"), parameters).rowcount
     connection.execute(sql("feature_computer/drop_incoming"))
     return stored

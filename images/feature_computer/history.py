@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import pq
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg.types.string import ByteaBinaryLoader
 
 from feature_computer.features import HISTORY_BARS, Floats, Ints
 from pipeline import sessions
@@ -23,35 +22,60 @@ TOUCHED_BARS = HISTORY_BARS - 1
 READ_BACK_ROWS = 480
 POSTGRES_EPOCH = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 
-_NAMES = ("symbol", "ts", "high", "low", "close", "volume")
-_ROW = np.dtype([(name, "i8" if name in ("symbol", "ts") else "f8") for name in _NAMES])
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Bars that came, were corrected or went: of each symbol those from first_ts to last_ts, epoch seconds."""
+
+    symbols: Sequence[str]
+    first_ts: Ints
+    last_ts: Ints
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Changes:
+        symbols = [symbol for symbol, taken in zip(self.symbols, chosen.tolist(), strict=True) if taken]
+        return Changes(symbols=symbols, first_ts=self.first_ts[chosen], last_ts=self.last_ts[chosen])
+
+    @property
+    def spans(self) -> dict[str, list[Any]]:
+        """As statements take them. Whole seconds, since 8,000 datetimes take the driver a tenth of a second."""
+        return {"symbols": list(self.symbols), "firsts": self.first_ts.tolist(), "lasts": self.last_ts.tolist()}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """Bars of a symbol that came, were corrected or went, from first_ts to last_ts."""
-
-    symbol: str
-    first_ts: datetime
-    last_ts: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """Regular-session bars in flat columns sorted by (symbol, ts); `symbol` indexes changes, `session` numbers days.
+class Rows:
+    """Bars in flat columns sorted by (symbol, ts); `symbol` indexes changes.
 
     ts: epoch seconds. All columns have shape (bars,)."""
 
     symbol: Ints
     ts: Ints
-    session: Ints
     high: Floats
     low: Floats
     close: Floats
     volume: Floats
 
+    def __getitem__(self, chosen: NDArray[Any]) -> Self:
+        return type(self)(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
-def load(connection: Connection, changes: Sequence[Change], horizon: datetime) -> History:
+    def sorted(self) -> Self:
+        """In order of (symbol, ts). The sort is one that is done at once with what is in order by long stretches."""
+        return self[np.argsort((self.symbol << _SECONDS_BITS) + self.ts, kind="stable")]
+
+
+_COLUMNS = tuple(field.name for field in fields(Rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class History(Rows):
+    """Bars of regular sessions; `session` numbers their days."""
+
+    session: Ints
+
+
+def load(connection: Connection, changes: Changes, horizon: datetime) -> History:
     """The bars that the features touched by `changes` need: back to the longest window, on to the last touched bar.
 
     Bars later than `horizon` (the newest minute that is over) are left out: they are not known yet."""
@@ -60,65 +84,56 @@ def load(connection: Connection, changes: Sequence[Change], horizon: datetime) -
     read_rows = READ_BACK_ROWS
     while (short := _cut_short(rows, history, changes, read_rows)).any():
         read_rows *= 2
-        again = [change for change, more in zip(changes, short, strict=True) if more]
-        more = _read(connection, again, horizon, read_rows)
-        more["symbol"] = np.flatnonzero(short)[more["symbol"]]
-        rows = np.concatenate([rows[~short[rows["symbol"]]], more])
-        rows = rows[np.lexsort((rows["ts"], rows["symbol"]))]
+        more = _read(connection, changes[short], horizon, read_rows)
+        rows = _joined(rows[~short[rows.symbol]], replace(more, symbol=np.flatnonzero(short)[more.symbol])).sorted()
         history = _in_session(rows)
     return history
 
 
-def _read(connection: Connection, changes: Sequence[Change], horizon: datetime, limit: int) -> NDArray[np.void]:
-    """Rows (symbol: index into changes, ts: epoch seconds, high, low, close, volume) sorted by (symbol, ts)."""
-    parameters = {
-        "symbols": [change.symbol for change in changes],
-        "firsts": [change.first_ts for change in changes],
-        "lasts": [change.last_ts for change in changes],
-        "horizon": horizon,
-        "back": limit,
-        "ahead": limit,
-    }
-    with connection.cursor(binary=True) as cursor:
-        for oid in _ARRAY_KINDS:
-            cursor.adapters.register_loader(oid, _RawArray)
-        found = cursor.execute(sql("feature_computer/bars_around"), parameters).fetchall()
-    rows = np.empty(sum(len(columns[0]) for _, *columns in found), dtype=_ROW)
-    at = 0
-    for place, *columns in found:
-        part = rows[at : at + len(columns[0])]
-        part["symbol"] = place - 1  # ordinality counts from 1
-        for name, column in zip(_NAMES[1:], columns, strict=True):
-            part[name] = column
-        at += len(part)
-    rows["ts"] = rows["ts"] // 1_000_000 + POSTGRES_EPOCH
-    return rows[np.lexsort((rows["ts"], rows["symbol"]))]
+def _joined(one: Rows, other: Rows) -> Rows:
+    return Rows(**{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _COLUMNS})
 
 
-# Array types by their OID in PostgreSQL, and the numpy type of their eight-byte elements.
-_ARRAY_KINDS = {1022: ">f8", 1185: ">i8"}  # float8[], timestamptz[] (microseconds since 2000)
+_ARRAY_OIDS = (1022, 1185, 1016)  # float8[], timestamptz[] (microseconds since 2000), bigint[]
 _ARRAY_HEADER_BYTES = 20
+_ELEMENT_BYTES = 12  # its length and its value
+_SECONDS_BITS = 34  # epoch seconds until the year 2514
 
 
-class _RawArray(Loader):
-    """A binary array without nulls as a numpy array, without making a Python object of every element."""
+def _read(connection: Connection, changes: Changes, horizon: datetime, limit: int) -> Rows:
+    parameters = {**changes.spans, "horizon": horizon, "limit": limit}
+    with connection.cursor(binary=True) as cursor:
+        for oid in _ARRAY_OIDS:
+            cursor.adapters.register_loader(oid, ByteaBinaryLoader)
+        found = cursor.execute(sql("feature_computer/bars_around"), parameters).fetchall()
+    place, ts, *prices, volume = zip(*found, strict=True) if found else [()] * 6
+    starts = _elements(ts, ">i8")
+    bars = [(len(array) - _ARRAY_HEADER_BYTES) // _ELEMENT_BYTES for array in ts]
+    high, low, close = (_elements(arrays, ">f8").astype(np.float64) for arrays in prices)
+    return Rows(
+        symbol=np.repeat(np.array(place, np.int64) - 1, bars),  # ordinality counts from 1
+        ts=starts.astype(np.int64) // 1_000_000 + POSTGRES_EPOCH,
+        high=high,
+        low=low,
+        close=close,
+        volume=_elements(volume, ">i8").astype(np.float64),
+    ).sorted()
 
-    format = pq.Format.BINARY
 
-    def load(self, data: Buffer) -> NDArray[np.generic]:
-        element = np.dtype([("length", ">i4"), ("value", _ARRAY_KINDS[self.oid])])
-        values: NDArray[np.generic] = np.frombuffer(bytes(data), dtype=element, offset=_ARRAY_HEADER_BYTES)["value"]
-        return values
+def _elements(arrays: Sequence[bytes], kind: str) -> NDArray[Any]:
+    """The elements of binary arrays without nulls, one after the other, no Python object made of any of them."""
+    data = b"".join([array[_ARRAY_HEADER_BYTES:] for array in arrays])
+    elements: NDArray[Any] = np.frombuffer(data, dtype=[("length", ">i4"), ("value", kind)])["value"]
+    return elements
 
 
-def _in_session(rows: NDArray[np.void]) -> History:
+def _in_session(rows: Rows) -> History:
     """Keeps the bars of regular sessions and notes which session each belongs to."""
-    ts = rows["ts"]
-    opens, closes = _session_bounds(ts)
-    at = np.searchsorted(opens, ts, side="right") - 1
-    keep = (at >= 0) & (ts < closes[np.maximum(at, 0)]) if len(opens) else np.zeros(len(ts), dtype=bool)
-    kept = rows[keep]
-    return History(session=opens[at[keep]] // 86400, **{name: np.ascontiguousarray(kept[name]) for name in _NAMES})
+    opens, closes = _session_bounds(rows.ts)
+    at = np.searchsorted(opens, rows.ts, side="right") - 1
+    keep = (at >= 0) & (rows.ts < closes[np.maximum(at, 0)]) if len(opens) else np.zeros(len(rows.ts), dtype=bool)
+    kept = rows if keep.all() else rows[keep]
+    return History(session=opens[at[keep]] // 86400, **{name: getattr(kept, name) for name in _COLUMNS})
 
 
 def _session_bounds(ts: Ints) -> tuple[Ints, Ints]:
@@ -130,27 +145,27 @@ def _session_bounds(ts: Ints) -> tuple[Ints, Ints]:
     return np.array(bounds[0], np.int64), np.array(bounds[1], np.int64)
 
 
-def _cut_short(rows: NDArray[np.void], history: History, changes: Sequence[Change], limit: int) -> NDArray[np.bool_]:
+def _cut_short(rows: Rows, history: History, changes: Changes, limit: int) -> NDArray[np.bool_]:
     """Which symbols may have needed bars that a limited read left in the table. Shape (changes,)."""
     count = len(changes)
-    firsts = np.array([change.first_ts.timestamp() for change in changes])
-    lasts = np.array([change.last_ts.timestamp() for change in changes])
+    if (np.bincount(rows.symbol, minlength=count) < limit).all():
+        return np.zeros(count, dtype=bool)
 
     def tally(symbol: Ints, wanted: NDArray[np.bool_]) -> Ints:
         return np.bincount(symbol[wanted], minlength=count)
 
-    read_before = tally(rows["symbol"], rows["ts"] < firsts[rows["symbol"]])
-    read_after = tally(rows["symbol"], rows["ts"] > lasts[rows["symbol"]])
-    before = tally(history.symbol, history.ts < firsts[history.symbol])
-    after = tally(history.symbol, history.ts > lasts[history.symbol])
-    back_short = (read_before >= limit) & ((before < TOUCHED_BARS) | ~_reaches_open(rows, firsts, count))
+    read_before = tally(rows.symbol, rows.ts < changes.first_ts[rows.symbol])
+    read_after = tally(rows.symbol, rows.ts > changes.last_ts[rows.symbol])
+    before = tally(history.symbol, history.ts < changes.first_ts[history.symbol])
+    after = tally(history.symbol, history.ts > changes.last_ts[history.symbol])
+    back_short = (read_before >= limit) & ((before < TOUCHED_BARS) | ~_reaches_open(rows, changes))
     ahead_short = (read_after >= limit) & (after < TOUCHED_BARS)
     return back_short | ahead_short
 
 
-def _reaches_open(rows: NDArray[np.void], firsts: Floats, count: int) -> NDArray[np.bool_]:
+def _reaches_open(rows: Rows, changes: Changes) -> NDArray[np.bool_]:
     """Whether a symbol's rows go back beyond the open of the session that its first change lies in (for the VWAP)."""
-    oldest = np.full(count, np.inf)
-    np.minimum.at(oldest, rows["symbol"], rows["ts"].astype(float))
-    day_start = firsts // 86400 * 86400  # no regular session crosses midnight UTC
+    oldest = np.full(len(changes), np.iinfo(np.int64).max)
+    np.minimum.at(oldest, rows.symbol, rows.ts)
+    day_start = changes.first_ts // 86400 * 86400  # no regular session crosses midnight UTC
     return oldest < day_start
