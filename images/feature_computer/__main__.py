@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -13,14 +15,26 @@ from psycopg.types.json import Json
 from feature_computer import encode, features, history
 from feature_computer.features import HISTORY_BARS, BarFrame, FeatureFrame, Ints
 from feature_computer.history import TOUCHED_BARS, Changes, History
+from feature_computer.lanes import side_by_side
 from pipeline import sessions, task
+from pipeline.errors import DatabaseUnreachable
 from pipeline.store import Connection, sql
 
 MINUTE = timedelta(minutes=1)
-# A part of the symbols at a time bounds the memory of a catch-up: 1,000 symbols × 7 sessions are 22 MB an array.
-SYMBOLS_AT_ONCE = 1_000
+# A part of the symbols at a time bounds the memory of a catch-up: 500 symbols × 7 sessions are 11 MB an array, and two
+# parts are at work at once.
+SYMBOLS_AT_ONCE = 500
 # No new part is begun after this share of the deadline; the next run goes on.
 TIME_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came of a part: its symbols, the features computed, and those stored as they were new or differed."""
+
+    symbols: int = 0
+    computed: int = 0
+    stored: int = 0
 
 
 def run(context: task.Context) -> task.Result:
@@ -28,38 +42,61 @@ def run(context: task.Context) -> task.Result:
 
     A part of the symbols at a time, each part its own transaction, so that a backlog too long for one run shrinks with
     every run instead of being started over and over."""
-    connection = context.connection
     horizon = context.now - MINUTE  # the newest minute that is over
-    # One snapshot a part: bars that are stored while this runs leave their note for the next run.
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    started = time.monotonic()
-    waiting = [row[0] for row in connection.execute(sql("feature_computer/changed_symbols"), {"horizon": horizon})]
-    computed = stored = done = 0
-    for part in _parts(waiting):
-        if time.monotonic() - started > TIME_SHARE * context.service.deadline_seconds:
-            break
-        more_computed, more_stored = _compute_part(connection, part, horizon, context.now)
-        computed, stored, done = computed + more_computed, stored + more_stored, done + len(part)
+    late = time.monotonic() + TIME_SHARE * context.service.deadline_seconds
+    known = context.connection.execute(sql("feature_computer/changed_symbols"), {"horizon": horizon})
+    waiting = [row[0] for row in known]
     if not waiting:
         return _nothing_due(context)
+
+    def work(connection: Connection, symbols: Sequence[str]) -> Done:
+        in_time = time.monotonic() < late
+        return _compute_part(connection, symbols, horizon, context.now) if in_time else Done()
+
+    parts = list(_parts(waiting))
+    with _helper(context, parts) as helper:
+        return _result(waiting, side_by_side(parts, work, context.connection, helper))
+
+
+@contextmanager
+def _helper(context: task.Context, parts: Sequence[Sequence[str]]) -> Iterator[Connection | None]:
+    """A second connection, where there is work for two and the server has one to give."""
+    if len(parts) < 2:
+        yield None
+        return
+    try:
+        connection = context.connect()
+    except DatabaseUnreachable as error:
+        context.log.warning("one connection has to do", error=str(error))
+        yield None
+        return
+    with connection:
+        yield connection
+
+
+def _result(waiting: Sequence[str], parts: Sequence[Done]) -> task.Result:
+    computed, stored = sum(part.computed for part in parts), sum(part.stored for part in parts)
+    symbols = sum(part.symbols for part in parts)
     return task.Result(
         outcome=task.Outcome.OK,
         rows_in=computed,
         rows_out=computed,
-        counts={"symbols": done, "symbols_left": len(waiting) - done, "stored": stored},
-        metrics={"FeaturesStored": stored, "SymbolsLeft": len(waiting) - done},
+        counts={"symbols": symbols, "symbols_left": len(waiting) - symbols, "stored": stored},
+        metrics={"FeaturesStored": stored, "SymbolsLeft": len(waiting) - symbols},
     )
 
 
-def _compute_part(connection: Connection, symbols: Sequence[str], horizon: datetime, now: datetime) -> tuple[int, int]:
-    """Features computed and features stored for these symbols; the notes that asked for them end with it."""
+def _compute_part(connection: Connection, symbols: Sequence[str], horizon: datetime, now: datetime) -> Done:
+    """Features of these symbols, computed and stored; the notes that asked for them end with it."""
+    # One snapshot a part: bars that are stored while this runs leave their note for the next run.
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         taken, changes = _take_changes(connection, symbols, horizon)
-        counts = _compute(connection, changes, horizon, now) if len(changes) else (0, 0)
+        computed, stored = _compute(connection, changes, horizon, now) if len(changes) else (0, 0)
         noted = {"ids": taken, "horizon": horizon, "reach": TOUCHED_BARS}
         for settle in ("drop_changes", "shorten_changes"):
             connection.execute(sql(f"feature_computer/{settle}"), noted)
-    return counts
+    return Done(symbols=len(symbols), computed=computed, stored=stored)
 
 
 def _nothing_due(context: task.Context) -> task.Result:

@@ -48,6 +48,10 @@ class Context:
     connection: Connection
     log: Log
 
+    def connect(self) -> Connection:
+        """Another connection with the run's own grants; the caller closes it. Raises DatabaseUnreachable."""
+        return store.connect(self.environment["DATABASE_URL"], role=self.service.name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Blind:
