@@ -224,7 +224,9 @@ def concerned(suspect: Suspect, catalog: Catalog) -> Mapping[str, None]:
     if suspect.subject in catalog.services:
         return {suspect.subject: None}
     if suspect.subject in catalog.parameters:
-        return dict.fromkeys(readers(catalog.parameters[suspect.subject], catalog))
+        # the watcher goes on with a value that stops others, so that its runs prove nothing
+        found = readers(catalog.parameters[suspect.subject], catalog)
+        return dict.fromkeys(name for name in found if "findings" not in catalog[name].writes)
     if suspect.subject == PROVIDER:
         return dict.fromkeys(service.name for service in catalog.writers("bars"))
     return {}
