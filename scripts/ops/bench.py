@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,31 +25,47 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option(
-    "--write/--no-write", default=True, show_default=True, help="Write docs/benchmarks.md (all benchmarks only)."
+    "--write/--no-write",
+    default=True,
+    show_default=True,
+    help="Write docs/benchmarks.md, once each benchmark was measured here.",
 )
 def main(names: tuple[str, ...], write: bool) -> None:
-    """Run the benchmarks NAMES (default: all), each in a process of its own, one after the other."""
+    """Run the benchmarks NAMES (default: all), each in a process of its own, one after the other.
+
+    Those that are not named keep what was measured of them before."""
     known = {path.stem.removeprefix("bench_"): path for path in sorted(FOLDER.glob("bench_*.py"))}
     if unknown := set(names) - known.keys():
         raise click.UsageError(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-    measured = {}
+    measured = _measured_before(known)
     console = Console()
     for name in names or known:
         with console.status(f"measuring {name}"):
             measured[name] = _in_own_process(known[name])
         console.print(_table(name, measured[name]))
     RESULTS.parent.mkdir(exist_ok=True)
+    measured = dict(sorted(measured.items()))
     RESULTS.write_text(json.dumps({"machine": machine(), "measured": measured}, indent=2) + "\n", encoding="utf-8")
-    if write and not names:
+    if write and measured.keys() == known.keys():
         DOCUMENT.write_text(document(measured), encoding="utf-8")
 
 
+def _measured_before(known: Collection[str]) -> dict[str, Any]:
+    if not RESULTS.exists():
+        return {}
+    measured = json.loads(RESULTS.read_text(encoding="utf-8"))["measured"]
+    return {name: figures for name, figures in measured.items() if name in known}
+
+
 def _in_own_process(path: Path) -> dict[str, Any]:
-    """What the benchmark's run() returns. Memory and caches of one benchmark must not colour the next."""
+    """What the benchmark's run() returns, when, and how many processes wanted a core on average of the last minute.
+
+    Memory and caches of one benchmark must not colour the next."""
     command = [sys.executable, "-m", "ops.bench_one", str(path)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return found
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {**found, "measured_at": now, "load_average": round(os.getloadavg()[0], 1)}
 
 
 def machine() -> dict[str, Any]:
@@ -58,7 +74,6 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
