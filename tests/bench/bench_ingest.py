@@ -77,17 +77,20 @@ def _store_path(database: Database) -> dict[str, Any]:
         again = _rate(bars, lambda: _stored(connection, symbols, bars, all_of_it, now), lambda: None)
         bare = {name: _bare(owner, extra, symbols, bars, now) for name, extra in _SHAPES.items()}
     return {
+        "what": "rows per second through the store path, and of COPY alone into a bare table of the same columns",
+        "target": "≥ 0.4 of COPY; the key alone costs COPY more than that, so a keyless table is no measure of a store",
         "rows": len(bars),
         "store_rows_per_second": store,
         "overlap_rows_per_second": again,
         **{f"copy_{name}_rows_per_second": rate for name, rate in bare.items()},
         **{f"store_over_copy_{name}": round(store / rate, 2) for name, rate in bare.items()},
+        "copy_with_primary_key_over_copy_without_index": round(bare["with_primary_key"] / bare["without_index"], 2),
     }
 
 
 _SHAPES = {
     "with_primary_key": ", primary key (symbol, ts))",
-    "with_all_indexes": ", primary key (symbol, ts)); create index on bare (ts)",
+    "with_the_key_of_bars": ", primary key (symbol, ts) include (high, low, close, volume))",
     "without_index": ")",
 }
 
