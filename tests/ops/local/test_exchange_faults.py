@@ -214,3 +214,16 @@ def test_stopping_the_exchange_lets_hanging_requests_go() -> None:
         began = time.monotonic()
         exchange.stop()
         assert time.monotonic() - began < timedelta(seconds=2).total_seconds()
+
+
+def test_a_stopped_exchange_is_started_again_at_its_old_address() -> None:
+    exchange = Exchange(small_market()).start()
+    address = exchange.url
+    exchange.stop()
+    assert exchange.url == address
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{address}/v2/account", timeout=1)
+    try:
+        assert exchange.start().url == address
+    finally:
+        exchange.stop()

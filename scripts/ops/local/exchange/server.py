@@ -95,6 +95,7 @@ class Exchange:
         """Listen on 127.0.0.1 in a daemon thread."""
         self.stopping.clear()
         self._server = _Server(("127.0.0.1", self._port), self)
+        self._port = self._server.server_address[1]  # where it is found again after a stop
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="exchange").start()
         return self
 
@@ -114,10 +115,10 @@ class Exchange:
 
     @property
     def url(self) -> str:
-        """Base URL of both APIs, without /v2 (what alpaca-py calls url_override)."""
-        if self._server is None:
-            raise RuntimeError("the exchange is not listening; call start() first")
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        """Base URL of both APIs, without /v2 (what alpaca-py calls url_override); a stopped one keeps its own."""
+        if not self._port:
+            raise RuntimeError("the exchange was never started; call start() first")
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def headers(self) -> dict[str, str]:
