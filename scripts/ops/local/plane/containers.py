@@ -28,6 +28,8 @@ WATCHED_BELOW_MIB = 160
 WATCH_SECONDS = 0.01
 KILLED_BY_MEMORY = 137
 
+SDK_DATA = "sdk_data:keep"  # in the folder of lambda_bootstrap
+
 
 class Process(Protocol):
     """A container's process: what ops.local.runtime.Run has."""
@@ -57,7 +59,7 @@ class Containers:
     def __init__(self, kind: str, packages: Iterable[str]) -> None:
         self._fresh = ProcessRuntime(roots=ROOTS)
         self._forks = (
-            ForkRuntime([*packages, "lambda_bootstrap"], modules=(*LATE_IMPORTS, *READ_ONCE, "boto3"), roots=ROOTS)
+            ForkRuntime([*packages, "lambda_bootstrap"], modules=(*LATE_IMPORTS, *READ_ONCE, SDK_DATA), roots=ROOTS)
             if kind == "fork"
             else None
         )
