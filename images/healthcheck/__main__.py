@@ -46,9 +46,13 @@ def run(context: task.Context) -> Result:
 
 
 def run_blind(blind: task.Blind) -> Result:
-    """Without a database: what the account and the provider show is judged and told all the same, each time anew."""
+    """Without a database: what the account and the provider show is judged and told all the same, each time anew.
+
+    Raises what kept it from the database where there is no account either: then nothing at all can be judged."""
     scope = _scope(blind)
     where = reading.account(scope, blind.environment)
+    if where is None:
+        raise blind.unreachable
     taken = reading.read(scope, blind.environment, blind.values, where, blind.unreachable)
     report = checks.evaluate(taken)
     change = finding.reconcile((), report.findings, report.unjudged_codes, scope.now)

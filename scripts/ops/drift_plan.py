@@ -74,9 +74,15 @@ def _side(change: dict[str, Any], side: str) -> Any:
     return marked(value, change.get("after_unknown"), lambda _: UNKNOWN) if side == "after" else value
 
 
+def _null_and_zero(difference: Difference) -> bool:
+    """Whether it is only what a refresh makes of a number that was never given (an expression's `period`, say)."""
+    sides = (difference.before, difference.after)
+    return None in sides and any(each == 0 and type(each) in (int, float) for each in sides)
+
+
 def _tags_as_one(differing: Iterator[Difference]) -> Iterator[Difference]:
     """`tags` repeats what `tags_all` says, which knows the provider's default tags too."""
-    found = list(differing)
+    found = [each for each in differing if not _null_and_zero(each)]
     all_tags = {each.path[1:] for each in found if each.path[0] == "tags_all" and each.after is not UNKNOWN}
     for each in found:
         if each.path[0] not in RESTLESS and not (each.path[0] == "tags" and each.path[1:] in all_tags):

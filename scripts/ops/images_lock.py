@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,9 +40,9 @@ def load(path: Path = COMMITTED) -> dict[str, dict[str, Any]]:
 
 
 def write(images: dict[str, dict[str, Any]], path: Path) -> None:
-    """Writes the lock, sorted, whole or not at all."""
+    """Writes the lock, sorted, whole or not at all, also where two do it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
+    new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     new.write_text(json.dumps({"schema": SCHEMA, "images": images}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     new.replace(path)
 
