@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,11 +27,17 @@ class Surroundings:
 
     @cached_property
     def clients(self) -> Clients:
-        """boto3 clients of the shell's account, in its region or the catalogue's."""
+        """boto3 clients of the account that `environ` leads to, in its region or the catalogue's."""
         import boto3
 
-        region = self.environ.get("AWS_REGION") or self.environ.get("AWS_DEFAULT_REGION") or self.catalog.region
-        return Clients(make=boto3.session.Session(region_name=region).client)
+        session = boto3.session.Session(
+            region_name=self.environ.get("AWS_REGION") or self.environ.get("AWS_DEFAULT_REGION") or self.catalog.region,
+            profile_name=self.environ.get("AWS_PROFILE"),
+            aws_access_key_id=self.environ.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=self.environ.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=self.environ.get("AWS_SESSION_TOKEN"),
+        )
+        return Clients(make=partial(session.client, endpoint_url=self.environ.get("AWS_ENDPOINT_URL") or None))
 
     def database_url(self, service: str) -> str:
         """The shell's DATABASE_URL, else the service's own address. Raises ConfigInvalid."""

@@ -44,10 +44,11 @@ class Hands:
         return self._clients[key]
 
     @contextmanager
-    def database(self, url: Secret | None = None) -> Iterator[Connection]:
-        """An autocommit connection to the pipeline's database, or to that of `url`. Raises Refused without one."""
+    def database(self, url: Secret | None = None, *, role: str | None = None) -> Iterator[Connection]:
+        """An autocommit connection to the pipeline's database, or to that of `url`, with a role's grants where one is
+        named. Raises Refused without one."""
         self.permit.require()
-        with connected(url or self.look.database_url()) as connection:
+        with connected(url or self.look.database_url(), role) as connection:
             yield connection
 
     def note(self, **facts: Any) -> None:

@@ -16,7 +16,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from click.core import ParameterSource
 
-from ops.runbook import account, explain, journal
+from ops.runbook import account, explain, journal, lease
 from ops.runbook.acting import Hands
 from ops.runbook.engine import Consent, Engine, nothing_to_do, rehearse, understood
 from ops.runbook.errors import DONE, Ended, Interrupted, Refused
@@ -175,7 +175,7 @@ def _apply(runbook: Runbook, order: Order, look: Look, voice: Voice, report: Rep
         report.journal, report.facts = str(written.path), written.past.facts
         look.facts = written.past.facts
         if nothing_to_do(runbook, look):
-            _nothing(runbook, order, written, report, voice)
+            _nothing(runbook, order, look, written, report, voice)
             return
         if not (order.consent.yes or order.resumed):
             _ask_to_begin(runbook, look, voice, interrupts)
@@ -227,14 +227,24 @@ def _open(runbook: Runbook, order: Order, look: Look, written: Journal, report: 
     look.facts = report.facts = written.past.facts
 
 
-def _nothing(runbook: Runbook, order: Order, written: Journal, report: Report, voice: Voice) -> None:
+def _nothing(runbook: Runbook, order: Order, look: Look, written: Journal, report: Report, voice: Voice) -> None:
     voice.line("Nothing to do: every step is done already.")
     for step in runbook.acts:
         report.of(step.name).state = "done before"
     if order.resumed:
-        written.write("finished", seconds=0)
+        _tidy_up(runbook, look, written, voice)
     else:
         report.journal = ""
+
+
+def _tidy_up(runbook: Runbook, look: Look, written: Journal, voice: Voice) -> None:
+    """What a run that was killed after its last act had still to do: its last line, its copy, its lock."""
+    if not written.past.finished:
+        written.write("finished", seconds=0)
+    bucket = runbook.records(look)
+    s3 = make_client(look.environ, "s3", look.region)
+    Records(s3, bucket).copy(written.path, voice)
+    lease.give_back_of_the_dead(s3, bucket, written.past.run)
 
 
 def _ask_to_begin(runbook: Runbook, look: Look, voice: Voice, interrupts: Interrupts) -> None:

@@ -171,11 +171,21 @@ class Lease:
             self._say(f"the lock could not be given back ({error}); it ends by itself at {self._mine.until[11:19]} UTC")
 
     def _put(self, holder: Holder, **condition: str) -> str:
-        body = json.dumps(asdict(holder)).encode()
-        answer = self._s3.put_object(
-            Bucket=self._bucket, Key=KEY, Body=body, ContentType="application/json", **condition
-        )
-        return str(answer["ETag"])
+        return _put(self._s3, self._bucket, holder, **condition)
+
+
+def give_back_of_the_dead(s3: Any, bucket: str, run: str) -> None:
+    """Gives back the lock that a process of this run held when it died; anybody else's stays as it is."""
+    found = find(s3, bucket)
+    if found is None:
+        return
+    holder, etag = found
+    if holder.run == run and holder.held and (holder.gone or holder.expired):
+        try:
+            _put(s3, bucket, replace(holder, held=False), IfMatch=etag)
+        except ClientError as error:
+            if _code(error) not in CONFLICT:
+                raise
 
 
 def find(s3: Any, bucket: str) -> tuple[Holder, str] | None:
@@ -189,6 +199,12 @@ def find(s3: Any, bucket: str) -> tuple[Holder, str] | None:
         raise Refused(f"the lock cannot be read from s3://{bucket}/{KEY}: {error}") from error
     except (BotoCoreError, ValueError, TypeError) as error:
         raise Refused(f"the lock cannot be read from s3://{bucket}/{KEY}: {error}") from error
+
+
+def _put(s3: Any, bucket: str, holder: Holder, **condition: str) -> str:
+    body = json.dumps(asdict(holder)).encode()
+    answer = s3.put_object(Bucket=bucket, Key=KEY, Body=body, ContentType="application/json", **condition)
+    return str(answer["ETag"])
 
 
 def this_machine() -> str:

@@ -108,10 +108,10 @@ def _address(instance: Mapping[str, Any], held: str) -> str:
 
 
 @contextmanager
-def connected(url: Secret) -> Iterator[Connection]:
+def connected(url: Secret, role: str | None = None) -> Iterator[Connection]:
     """A connection of the operator's. Raises Refused where the database cannot be reached."""
     try:
-        connection = store.connect(url.reveal(), name="runbook")
+        connection = store.connect(url.reveal(), role=role, name="runbook")
     except DatabaseUnreachable as error:
         raise Refused(f"the database cannot be reached: {error}") from error
     with connection:
