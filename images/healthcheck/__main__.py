@@ -12,8 +12,10 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Json
 
-from healthcheck import checks, explain, finding, heal, measures, notice, outside, reading
+from healthcheck import checks, explain, finding, heal, measures, notice, outside, page, reading
+from healthcheck.aws import Trail
 from healthcheck.checks import Report
+from healthcheck.diagnosis.diagnose import diagnose
 from healthcheck.finding import Change, Finding, Open, Severity
 from healthcheck.heal import Attempt
 from healthcheck.notice import Told
@@ -33,7 +35,9 @@ def run(context: task.Context) -> Result:
         return Result(outcome=Outcome.SKIPPED, counts={"already_checked": 1})
     where = reading.account(scope, context.environment)
     taken = reading.read(scope, context.environment, context.values, where, context.connection)
-    report = _dated(checks.evaluate(taken), where, scope)
+    report = checks.evaluate(taken)
+    history = outside.history(where, scope.now, explain.wanted(report.findings))
+    report = _dated(report, history)
     change = _store(context.connection, report, scope.now)
     for found in change.opened:
         context.log.warning("finding opened", code=found.code, subject=found.subject, summary=found.summary)
@@ -41,6 +45,8 @@ def run(context: task.Context) -> Result:
         context.log.info("finding cleared", code=row.code, subject=row.subject)
     attempts = _heal(context, where, report, taken)
     _tell(context.connection, where, scope, attempts, context.log)
+    if where is not None:
+        _show(where, taken, page.read(context.connection, scope), report, history, context.log)
     outside.ping(context.environment, context.log)
     return _result(report, change, measures.metrics(taken, change))
 
@@ -58,6 +64,7 @@ def run_blind(blind: task.Blind) -> Result:
     change = finding.reconcile((), report.findings, report.unjudged_codes, scope.now)
     told = [Told.of(found, scope.now) for found in change.opened]
     outside.publish(where, scope, notice.notice(told, scope.now, remembered=False), blind.log)
+    _show(where, taken, {}, report, None, blind.log)
     return _result(report, change, measures.metrics(taken, change))
 
 
@@ -73,9 +80,22 @@ def _scope(context: task.Context | task.Blind) -> Scope:
     )
 
 
-def _dated(report: Report, where: Account | None, scope: Scope) -> Report:
+def _show(
+    where: Account,
+    taken: Snapshot,
+    beside: Mapping[type, object],
+    report: Report,
+    history: Trail | None,
+    log: Log,
+) -> None:
+    """The page of what was seen, where people look for it."""
+    seen = replace(taken, parts={**taken.parts, **beside})
+    shown = page.render(page.build(seen, report, diagnose(seen, report, history)))
+    outside.show(where, taken.scope, shown, log)
+
+
+def _dated(report: Report, history: Trail | None) -> Report:
     """The findings with the change that each goes back to, where CloudTrail tells."""
-    history = outside.history(where, scope.now, explain.wanted(report.findings))
     return replace(report, findings=explain.explained(report.findings, history)) if history else report
 
 

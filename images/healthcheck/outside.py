@@ -1,4 +1,4 @@
-"""What a healthcheck says and asks beyond its snapshot: the topic, CloudTrail, a switch that others watch.
+"""What a healthcheck says and asks beyond its snapshot: topic, page, CloudTrail, a switch that others watch.
 
 None of it may fail a check: what was found is stored and measured already.
 """
@@ -19,6 +19,7 @@ from pipeline.logs import Log
 # The address of a dead man's switch at somebody else's: it tells people when this stops coming.
 SWITCH = "DEAD_MANS_SWITCH_URL"
 SWITCH_SECONDS = 3.0
+PAGE = "status.html"
 # CloudTrail answers two calls a second; the findings' own changes are named first.
 NAMES_MOST = 8
 
@@ -35,6 +36,23 @@ def publish(where: Account | None, scope: Scope, notice: Notice | None, log: Log
         log.error("people could not be told", error=str(error), subject=notice.subject)
         return False
     return True
+
+
+def show(where: Account, scope: Scope, page: str, log: Log) -> None:
+    """Puts the page where people look for it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    assert scope.place, "who has an account has a place"
+    try:
+        where.clients("s3").put_object(
+            Bucket=scope.place.records,
+            Key=PAGE,
+            Body=page.encode(),
+            ContentType="text/html; charset=utf-8",
+            CacheControl="no-store",
+        )
+    except (ClientError, BotoCoreError) as error:
+        log.error("the status page could not be stored", error=str(error), bucket=scope.place.records)
 
 
 def history(where: Account | None, now: datetime, names: Sequence[str]) -> Trail | None:

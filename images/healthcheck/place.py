@@ -82,6 +82,11 @@ class Place:
         return self.arn("sqs", self.queue)
 
     @property
+    def records(self) -> str:
+        """The bucket of the status page and of the runbooks' journals."""
+        return f"{self.project}-records-{self.account}-{self.region}"
+
+    @property
     def parameters_path(self) -> str:
         return f"/{self.project}/"
 
