@@ -33,15 +33,23 @@ class Letter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GivenUp:
+    """How many invocations the scheduler gave up within a quarter of an hour, and when it last did, to the minute."""
+
+    count: int
+    newest: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Letters:
     """`count` None: there is no such queue. `seen` are those that SQS showed, newest first. `lately`, by group, is
-    how many the scheduler gave up within a quarter of an hour: SQS shows no more than a sample."""
+    what the scheduler says: SQS shows no more than a sample."""
 
     queue: str
     address: str
     count: int | None
     seen: tuple[Letter, ...]
-    lately: Mapping[str, int]
+    lately: Mapping[str, GivenUp]
 
 
 def read(clients: Clients, place: Place, memory: Memory, catalog: Catalog, now: datetime) -> Letters:
@@ -68,16 +76,21 @@ def read(clients: Clients, place: Place, memory: Memory, catalog: Catalog, now: 
     return Letters(queue=place.queue, address=address, count=count, seen=newest_first, lately=lately)
 
 
-def _lately(cloudwatch: Any, catalog: Catalog, now: datetime) -> dict[str, int]:
-    """Schedule group → how many. Each service has a group of its own."""
+def _lately(cloudwatch: Any, catalog: Catalog, now: datetime) -> dict[str, GivenUp]:
+    """Schedule group → how many, and when. Each service has a group of its own."""
     names = list(catalog.services)
-    found: dict[str, int] = {}
+    found: dict[str, GivenUp] = {}
     for first in range(0, len(names), METRICS_PER_CALL):
         asked = [_query(index, name) for index, name in enumerate(names[first : first + METRICS_PER_CALL])]
         answer = cloudwatch.get_metric_data(MetricDataQueries=asked, StartTime=now - WINDOW, EndTime=now)
         for result in answer["MetricDataResults"]:
-            found[names[first + int(result["Id"][1:])]] = int(sum(result["Values"]))
+            found[names[first + int(result["Id"][1:])]] = _given_up(result)
     return found
+
+
+def _given_up(result: Mapping[str, Any]) -> GivenUp:
+    counted = [at for at, value in zip(result["Timestamps"], result["Values"], strict=True) if value]
+    return GivenUp(count=int(sum(result["Values"])), newest=max(counted, default=None))
 
 
 def _query(index: int, group: str) -> dict[str, Any]:
