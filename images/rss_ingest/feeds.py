@@ -265,11 +265,14 @@ def fetch_all(
     daemons and nobody joins them: one that hangs past the deadline is left behind, and its feed is a timeout.
     """
     done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[tuple[int, FeedState]] = queue.SimpleQueue()
+    for each in sorted(enumerate(feeds), key=lambda each: each[1].consecutive_failures):
+        waiting.put(each)
     free = BoundedSemaphore(workers)
     over = Event()
-    for index in sorted(range(len(feeds)), key=lambda index: feeds[index].consecutive_failures):
-        work = (done, index, feeds[index], open_session, limits, now, free, over)
-        Thread(target=_fetch_into, args=work, daemon=True, name=f"feed-{index}").start()
+    for number in range(len(feeds)):
+        work = (done, waiting, open_session, limits, now, free, over)
+        Thread(target=_fetch_into, args=work, daemon=True, name=f"feed-{number}").start()
     outcomes = _collect(done, len(feeds), time.monotonic() + deadline_seconds)
     over.set()
     return [(feed, outcomes.get(index) or _late(feed, deadline_seconds)) for index, feed in enumerate(feeds)]
@@ -277,19 +280,22 @@ def fetch_all(
 
 def _fetch_into(
     done: queue.SimpleQueue[tuple[int, Outcome]],
-    index: int,
-    feed: FeedState,
+    waiting: queue.SimpleQueue[tuple[int, FeedState]],
     open_session: Callable[[], requests.Session],
     limits: Limits,
     now: datetime,
     free: BoundedSemaphore,
     over: Event,
 ) -> None:
-    """One thread's whole life. Whatever is raised, the feed gets an outcome; a bug's traceback also reaches the log."""
-    outcome: Outcome = FeedError("internal", f"{feed.url}: the reader broke; its traceback is in the log")
+    """One thread's whole life: one feed, the next in turn when it comes to read, since threads do not start in order.
+
+    Whatever is raised, the feed gets an outcome; a bug's traceback also reaches the log.
+    """
     with free:
         if over.is_set():
             return
+        index, feed = waiting.get()
+        outcome: Outcome = FeedError("internal", f"{feed.url}: the reader broke; its traceback is in the log")
         try:
             with open_session() as session:
                 outcome = fetch(session, feed.url, feed.etag, feed.last_modified, limits, now)

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ STATE_LOCK = ".tflock"  # how an S3 backend with use_lockfile ends the name of i
 WATCH_SECONDS = 0.5
 RECORD_SECONDS = 90  # a start under load, and more
 QUIET_SECONDS = 20  # how long a save waits for calls under way
+REMEMBERED = 256  # answers, for attempts that follow within seconds
 
 
 class Traffic:
@@ -51,6 +53,47 @@ class Traffic:
             return action()
 
 
+class Attempts:
+    """The last answers to changes, by the SDKs' invocation id: where one got lost, the next attempt gets it again.
+
+    On a machine at its limit a connection may end before its answer was read. The SDK then tries again, and what
+    creates would find what its own first attempt created.
+    """
+
+    def __init__(self) -> None:
+        self.answers: OrderedDict[str, tuple[str, list[tuple[str, str]], list[bytes]]] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def answer(self, application: Callable[..., Any], environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        invocation = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
+        if not invocation or environ["REQUEST_METHOD"] == "GET":
+            return list(application(environ, start_response))
+        with self.lock:
+            known = self.answers.get(invocation)
+        if known:
+            print(f"the answer to {invocation} is given again", flush=True)
+            start_response(*known[:2])
+            return known[2]
+        return self._remembered(invocation, application, environ, start_response)
+
+    def _remembered(
+        self, invocation: str, application: Callable[..., Any], environ: dict[str, Any], start_response: Any
+    ) -> list[bytes]:
+        head: list[Any] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            head[:] = status, headers
+            return start_response(status, headers, *more)
+
+        body = list(application(environ, start))
+        if head and head[0].startswith("2"):
+            with self.lock:
+                self.answers[invocation] = (head[0], head[1], body)
+                while len(self.answers) > REMEMBERED:
+                    self.answers.popitem(last=False)
+        return body
+
+
 class Application:
     """moto's dispatcher, and in front of it our own pages: `status`, `save` and those of ops.local.aws.pages."""
 
@@ -59,6 +102,7 @@ class Application:
         self.snapshot_path = snapshot_path
         self.restored = restored
         self.traffic = Traffic()
+        self.attempts = Attempts()
         self.questions = pages.questions(Clock())
         self.acts = pages.acts()
 
@@ -68,7 +112,7 @@ class Application:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             return self.control((environ["REQUEST_METHOD"], path.removeprefix(CONTROL)), body, start_response)
         with self.traffic:
-            return list(self.moto(environ, start_response))
+            return self.attempts.answer(self.moto, environ, start_response)
 
     def control(self, page: tuple[str, str], body: bytes, start_response: Callable[..., Any]) -> Iterable[bytes]:
         status, answer = "200 OK", {}

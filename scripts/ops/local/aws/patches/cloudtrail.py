@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any
 
 from moto.cloudtrail.models import cloudtrail_backends
@@ -33,7 +34,7 @@ def changes_are_recorded() -> None:
     @around(BaseResponse, "call_action")
     def call_action(original: Any, self: BaseResponse) -> Any:
         answer = original(self)
-        _note(self, answer)
+        _noted(self, answer)
         return answer
 
     @around(S3Response, "bucket_response")
@@ -41,8 +42,16 @@ def changes_are_recorded() -> None:
         answer = original(self, request, *args, **kwargs)
         if request.method in BUCKET_CHANGES:
             self.querystring.pop("Action", None)  # moto's own guess; the router knows AWS's names
-            _note(self, answer)
+            _noted(self, answer)
         return answer
+
+
+def _noted(response: Any, answer: tuple[int, Any, Any]) -> None:
+    """What the trail stumbles over fails no call: it was done, and an SDK that got 500 would do it again."""
+    try:
+        _note(response, answer)
+    except Exception:  # noqa: BLE001 - whatever it is
+        traceback.print_exc()  # into the server's log
 
 
 def _note(response: Any, answer: tuple[int, Any, Any]) -> None:
