@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import psutil
@@ -184,3 +185,17 @@ def test_the_command_leads_a_shell_there(tmp_path: Path) -> None:
         assert "restored" not in command(tmp_path, "status").stdout
     finally:
         assert "the next up starts from what was saved" in command(tmp_path, "down").stdout
+
+
+def test_an_attempt_after_a_lost_answer_gets_that_answer_and_another_call_does_not(mended_aws: LocalAws) -> None:
+    ssm = mended_aws.client("ssm")
+    invocation = {"id": str(uuid.uuid4())}
+    ssm.meta.events.register(
+        "before-send.ssm.PutParameter",
+        lambda request, **_: request.headers.__setitem__("amz-sdk-invocation-id", invocation["id"]),
+    )
+    name = f"/lost/{uuid.uuid4()}"
+    assert [ssm.put_parameter(Name=name, Value="a", Type="String")["Version"] for _ in range(2)] == [1, 1]
+    invocation["id"] = str(uuid.uuid4())
+    with pytest.raises(ssm.exceptions.ParameterAlreadyExists):
+        ssm.put_parameter(Name=name, Value="a", Type="String")
