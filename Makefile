@@ -46,7 +46,7 @@ lock: .venv/ready ## Resolve the dependencies and write the lock files (needs a 
 	@$(python) -m ops.lock
 
 plan: .venv/ready ## ENV=…: plan with Terraform; plan and JSON lie under .local/<env>/ for review
-	@$(call terraform,plan) $(foreach name,$(ALLOW_REMOVAL),--allow-removal $(name)) || { code=$$?; [ $$code = 3 ] || exit $$code; }
+	@$(call terraform,plan) $(foreach name,$(ALLOW_REMOVAL),--allow-removal $(name)) $(if $(FIRST),--first) $(if $(PAUSED),--paused) || { code=$$?; [ $$code = 3 ] || exit $$code; }
 
 apply: .venv/ready ## ENV=…: apply exactly the plan that was reviewed
 	@$(call terraform,apply)

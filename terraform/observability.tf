@@ -8,6 +8,7 @@ module "observability" {
     purpose        = service.purpose
     when_silent    = service.when_silent
     stores_bars    = service.stores_bars
+    watches        = service.watches
     period_seconds = service.schedule.period_seconds
     expression     = service.silence.expression
   } }

@@ -14,7 +14,7 @@ from pipeline.catalog import Catalog, Service
 from pipeline.errors import PipelineError
 
 SHARED = "(shared)"
-_SERVICE = re.compile(r'(?:module\.service|aws_ecr_repository\.this|no_bars)\["([^"]+)"\]')
+_SERVICE = re.compile(r'(?:module\.service|aws_ecr_repository\.this|no_bars|blind)\["([^"]+)"\]')
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z_][\w-]*|-?\d+(?:\.\d+)?|[={}\[\],\n]')
 
 
@@ -68,8 +68,9 @@ def of_catalogue(settings_file: Path, services: Catalog | None = None) -> list[R
     private = given.get("network", {}).get("private_tasks", False)
     found = [resource for service in services for resource in _of_service(service, not private, given)]
     found += [
-        Resource(address=f'module.observability.aws_cloudwatch_metric_alarm.no_bars["{each.name}"]', type=_ALARM)
-        for each in services.writers("bars")
+        Resource(address=f'module.observability.aws_cloudwatch_metric_alarm.{alarm}["{each.name}"]', type=_ALARM)
+        for alarm, table in (("no_bars", "bars"), ("blind", "findings"))
+        for each in services.writers(table)
     ]
     return [*found, *_shared(given), *_network(given), *_database(given)]
 

@@ -12,6 +12,7 @@ import click
 from ops import clock
 from ops.terraform_plan import PlanRefused, Record
 from ops.terraform_workspace import LOCAL, ROOT, Refused, Workspace, open_workspace
+from pipeline import catalog
 from pipeline.errors import PipelineError
 
 DONE, FAILED, CHANGES, REFUSED = 0, 1, 3, 4
@@ -38,13 +39,18 @@ def cli() -> None:
 @cli.command()
 @environment_options
 @click.option("--allow-removal", multiple=True, metavar="NAME", help="A service whose removal is meant.")
+@click.option("--first", is_flag=True, help="Only what a new account needs to take images: repositories, CI roles.")
+@click.option("--paused", is_flag=True, help="With every schedule disabled, while database and keys are not ready.")
 @click.option("--refresh-only", is_flag=True, help="Only take over what is live into the state.")
-def plan(environment: str, rehearse: bool, allow_removal: tuple[str, ...], refresh_only: bool) -> int:
+def plan(
+    environment: str, rehearse: bool, allow_removal: tuple[str, ...], first: bool, paused: bool, refresh_only: bool
+) -> int:
     """Plan, and keep plan and its JSON under .local/<env>/ for review and apply."""
     variables = {"allow_removal": list(allow_removal)} if allow_removal else {}
+    variables |= {"paused_services": [service.name for service in catalog.load()]} if paused else {}
     workspace = open_workspace(environment, rehearse=rehearse, variables=variables)
     with workspace.alone():
-        record = workspace.plan(*(["-refresh-only"] if refresh_only else []))
+        record = workspace.plan(*(["-refresh-only"] if refresh_only else []), first=first)
     click.echo(f"\n{environment}: {record.summary}; plan {record.plan_sha256[:12]} in {workspace.files.plan}")
     return CHANGES if record.applyable else DONE
 
@@ -54,11 +60,15 @@ def plan(environment: str, rehearse: bool, allow_removal: tuple[str, ...], refre
 def apply(environment: str, rehearse: bool) -> int:
     """Apply exactly the plan that was made last; refuses where code, catalogue or images changed since.
 
-    It ends with scripts/validate: 3 says that all was applied, and that something is wrong with it all the same."""
+    It ends with scripts/validate: 3 says that all was applied, and that something is wrong with it all the same. After
+    a plan of --first there is nothing to validate yet."""
     workspace = open_workspace(environment, rehearse=rehearse)
     with workspace.alone():
         record = workspace.apply()
     click.echo(f"\n{environment}: applied {record.summary} (plan {record.plan_sha256[:12]})")
+    if record.first:
+        click.echo(f"next: make build-images push ENV={environment}, then make plan ENV={environment}")
+        return DONE
     return _validated(workspace)
 
 

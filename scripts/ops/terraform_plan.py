@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
+VARIABLE = "variable "  # how the input that is a variable's value begins
 # A resource's actions, as a person says them.
 WORDS = {
     ("create",): "create",
@@ -32,11 +33,13 @@ class PlanRefused(PipelineError):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What stands beside a plan file. `inputs` are hashes by name, `counts` resources by word."""
+    """What stands beside a plan file. `inputs` are hashes by name, `counts` resources by word; `first` says that it
+    holds only what images are pushed to."""
 
     environment: str
     created_at: str
     destroy: bool
+    first: bool
     plan_sha256: str
     inputs: dict[str, str]
     counts: dict[str, int]
@@ -76,13 +79,16 @@ class PlanFiles:
         self.record.unlink(missing_ok=True)
 
 
-def write_record(files: PlanFiles, environment: str, inputs: dict[str, str], now: datetime, *, destroy: bool) -> Record:
+def write_record(
+    files: PlanFiles, environment: str, inputs: dict[str, str], now: datetime, *, destroy: bool, first: bool = False
+) -> Record:
     """Writes down the plan that terraform has just made."""
     plan = json.loads(files.json.read_text(encoding="utf-8"))
     record = Record(
         environment=environment,
         created_at=now.isoformat(timespec="seconds"),
         destroy=destroy,
+        first=first,
         plan_sha256=file_digest([files.plan]),
         inputs=inputs,
         counts=counts(plan),
@@ -93,7 +99,9 @@ def write_record(files: PlanFiles, environment: str, inputs: dict[str, str], now
 
 
 def load_reviewed(files: PlanFiles, environment: str, inputs: dict[str, str]) -> Record:
-    """The record of the plan that may be applied. Raises PlanRefused where there is none, or anything differs."""
+    """The record of the plan that may be applied. Raises PlanRefused where there is none, or anything differs.
+
+    A variable that only the plan was told need not be told again."""
     again = f"make plan ENV={environment}"
     try:
         record = Record(**json.loads(files.record.read_text(encoding="utf-8")))
@@ -104,9 +112,9 @@ def load_reviewed(files: PlanFiles, environment: str, inputs: dict[str, str]) ->
         raise PlanRefused(f"the plan made for {environment} at {record.created_at} is one of destruction; run: {again}")
     if found != record.plan_sha256:
         raise PlanRefused(f"{files.plan} is not the file that was reviewed at {record.created_at}; run: {again}")
-    changed = sorted(
-        name for name in record.inputs.keys() | inputs.keys() if record.inputs.get(name) != inputs.get(name)
-    )
+    told = {name for name in record.inputs if name.startswith(VARIABLE)}  # which the plan file itself holds
+    compared = (record.inputs.keys() - told) | inputs.keys()
+    changed = sorted(name for name in compared if record.inputs.get(name) != inputs.get(name))
     if changed:
         raise PlanRefused(
             f"the plan of {record.created_at} is stale, changed since: {', '.join(changed)}; run: {again}"

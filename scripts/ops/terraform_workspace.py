@@ -32,6 +32,7 @@ LOCAL = "local"  # the one environment that is no account
 LOCK_SECONDS = 20
 # Most of an apply is waiting inside the provider; at terraform's 10 the waiting ones keep the rest from their turn.
 PARALLELISM = 30
+FIRST = "module.delivery"  # all that needs no image's digest, and what images are pushed to
 # The state of another environment must not slip in through the shell; the arguments of a plan are ours to give.
 NOT_INHERITED = ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "TF_LOG_PROVIDER_JSON")
 
@@ -179,12 +180,12 @@ class Workspace:
 
     def inputs(self) -> dict[str, str]:
         """What its plan depends on, as hashes."""
-        variables = {f"variable {name}": _as_variable(value) for name, value in self.variables.items()}
+        variables = {f"{terraform_plan.VARIABLE}{name}": _as_variable(value) for name, value in self.variables.items()}
         named = [ROOT / "services.yaml", self.lock_file, self.terraform / ".terraform.lock.hcl"]
         return terraform_plan.inputs(self.terraform, self.environment, named, variables)
 
-    def plan(self, *arguments: str, destroy: bool = False) -> Record:
-        """Makes plan file, its JSON and our record."""
+    def plan(self, *arguments: str, destroy: bool = False, first: bool = False) -> Record:
+        """Makes plan file, its JSON and our record; `first` plans only what images are pushed to."""
         self.ready()
         inputs = self.inputs()
         self.files.forget()
@@ -196,12 +197,15 @@ class Workspace:
             f"-parallelism={PARALLELISM}",
             *self._variable_arguments(),
             *(["-destroy"] if destroy else []),
+            *([f"-target={FIRST}"] if first else []),
             *arguments,
         )
         self.files.json.write_text(
             self.must("show", "-json", str(self.files.plan), quiet=True).stdout, encoding="utf-8"
         )
-        return terraform_plan.write_record(self.files, self.environment, inputs, datetime.now(UTC), destroy=destroy)
+        return terraform_plan.write_record(
+            self.files, self.environment, inputs, datetime.now(UTC), destroy=destroy, first=first
+        )
 
     def _variable_arguments(self) -> list[str]:
         """Given after the settings, and so stronger."""

@@ -12,6 +12,7 @@ from healthcheck.checks.check import Check
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Snapshot
 
+OF_WRITERS = {"no-bars": "bars", "blind": "findings"}  # an alarm for each service that writes the table
 OF_DATABASE = ("storage", "cpu", "connections")
 
 
@@ -20,9 +21,10 @@ def expected(snapshot: Snapshot) -> dict[str, list[str]]:
     catalog, project = snapshot.scope.catalog, snapshot.scope.catalog.project
     where = declared.place(snapshot)
     alarms = {name: [service.name] for service in catalog for name in where.service_alarms(service)}
-    writers = [service.name for service in catalog.writers("bars")]
-    for writer in writers:
-        alarms[f"{project}-no-bars" + ("" if len(writers) == 1 else f"-{writer.replace('_', '-')}")] = [writer]
+    for what, table in OF_WRITERS.items():
+        writers = [service.name for service in catalog.writers(table)]
+        for writer in writers:
+            alarms[f"{project}-{what}" + ("" if len(writers) == 1 else f"-{writer.replace('_', '-')}")] = [writer]
     if snapshot.part(Intent).database:
         alarms |= {f"{project}-database-{what}": [] for what in OF_DATABASE}
     return alarms | {f"{project}-dead-letters": [], f"{project}-down": list(catalog.services)}

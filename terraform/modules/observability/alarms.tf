@@ -1,6 +1,7 @@
 # Alarms that belong to no single service. Every description says what to do.
 locals {
   bar_stores = { for name, service in var.services : name => service if service.stores_bars }
+  watchers   = { for name, service in var.services : name => service if service.watches }
 
   database_alarms = var.database_identifier == null ? {} : {
     storage = {
@@ -35,6 +36,29 @@ resource "aws_cloudwatch_metric_alarm" "no_bars" {
   period              = max(60, min(86400, each.value.period_seconds))
   # The silence alarm speaks for a service that rests outside market hours; here a rest is no breach.
   treat_missing_data = each.value.expression == "FILL(runs, 0)" ? "breaching" : "notBreaching"
+
+  alarm_actions = [aws_sns_topic.alarms.arn]
+  ok_actions    = [aws_sns_topic.alarms.arn]
+}
+
+# What cannot be read is neither well nor ill. A watcher that is refused reports "unknown" and finds nothing else.
+resource "aws_cloudwatch_metric_alarm" "blind" {
+  for_each = local.watchers
+
+  alarm_name          = "${var.project}-blind${length(local.watchers) == 1 ? "" : "-${replace(each.key, "_", "-")}"}"
+  alarm_description   = "The watcher cannot read a part of what it watches; nothing of that part is known. Run: scripts/status, which names the part and what refused it"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  # Twice in a row: one reading that fails heals by itself.
+  evaluation_periods  = 2
+  datapoints_to_alarm = 2
+  namespace           = "OpsPipeline"
+  metric_name         = "FindingsUnknown"
+  dimensions          = { Service = each.key }
+  statistic           = "Maximum"
+  period              = max(60, min(43200, each.value.period_seconds))
+  # A watcher that does not run at all is the silence alarm's.
+  treat_missing_data = "notBreaching"
 
   alarm_actions = [aws_sns_topic.alarms.arn]
   ok_actions    = [aws_sns_topic.alarms.arn]

@@ -7,7 +7,7 @@ locals {
 
   shared_row = [
     { type = "alarm", x = 0, y = 0, width = 8, height = 5, properties = {
-      title  = "Pipeline down, dead letters, bars"
+      title  = "Pipeline down, dead letters, bars, blindness"
       alarms = local.shared_alarm_arns
     } },
     { type = "metric", x = 8, y = 0, width = 8, height = 5, properties = merge(local.widget, {
@@ -27,6 +27,7 @@ locals {
   shared_alarm_arns = concat(
     [aws_cloudwatch_composite_alarm.down.arn, aws_cloudwatch_metric_alarm.dead_letters.arn],
     [for name in sort(keys(local.bar_stores)) : aws_cloudwatch_metric_alarm.no_bars[name].arn],
+    [for name in sort(keys(local.watchers)) : aws_cloudwatch_metric_alarm.blind[name].arn],
     [for name in sort(keys(local.database_alarms)) : aws_cloudwatch_metric_alarm.database[name].arn],
   )
 

@@ -14,12 +14,13 @@ variable "account" {
 }
 
 variable "services" {
-  description = "What the dashboard says of each service, and which of them store bars; by name."
+  description = "What the dashboard says of each service, which of them store bars and which watch the others; by name."
   type = map(object({
     name           = string
     purpose        = string
     when_silent    = string
     stores_bars    = bool
+    watches        = bool
     period_seconds = number
     expression     = string
   }))
