@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
+from ops import demo_rows
 from ops.chaos import live, report
 from ops.chaos.engine import Play
 from ops.chaos.judge import judge
@@ -21,7 +22,7 @@ from ops.document import DocumentInvalid
 from ops.local import applied
 from ops.local.cloud import MINUTE, Cloud, open_cloud
 from ops.terraform_workspace import Workspace
-from pipeline import catalog
+from pipeline import catalog, store
 from pipeline.errors import PipelineError
 
 SCENARIO = Path(__file__).with_name("demo.yaml")
@@ -75,6 +76,8 @@ def _play(scenario: Scenario, console: Console, keep: bool) -> int:
             record.wall_seconds = time.monotonic() - began
             told = report.build(scenario, record)
             live.show(judge(record, scenario.expectations), told, console)
+            with store.connect(cloud.database_url, name="demo") as connection:
+                demo_rows.show(connection, console)
             console.print(scoreboard(told))
             _where_next(console)
             if keep:
@@ -94,11 +97,11 @@ def _cloud(scenario: Scenario, workspace: Workspace | None) -> AbstractContextMa
 def _where_next(console: Console) -> None:
     console.print(
         "\n[bold]Where to look next[/bold]\n"
-        "  make demo KEEP=1          the same, and all of it goes on: aws, psql and boto3 work against it\n"
-        "  scripts/chaos --help      your own faults, days and expectations: docs/scenarios.md\n"
-        "  scripts/replay --help     the services alone over your own bars, with outages and kills\n"
-        "  services.yaml             the catalogue that everything is derived from\n"
-        "  README.md                 what it all means, how to add a service, the tests",
+        "  make demo KEEP=1      the same, and it goes on: aws, psql, boto3 work with it\n"
+        "  scripts/chaos --help  your own faults and days: docs/scenarios.md\n"
+        "  scripts/replay --help the services alone over your own bars\n"
+        "  services.yaml         the catalogue that everything is derived from\n"
+        "  README.md             what it means, how to add a service, the tests",
         highlight=False,
     )
 

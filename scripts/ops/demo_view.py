@@ -34,6 +34,7 @@ COLOURS = {
     kinds.RUNS_FAIL: "red",
     kinds.DIAGNOSIS: "bold blue",
 }
+KEY_SUSPECTS = {"key_rejected", "key_swapped"}  # what the incident's key was blamed for
 # Told by the alarm's own line already, or by no one asked for.
 UNTOLD = (kinds.NOTIFICATION, kinds.RUNS_RECOVER)
 
@@ -139,15 +140,14 @@ def scoreboard(report: Mapping[str, Any]) -> Table:
     """This run beside the incident of 2026-01-26, as its report tells it."""
     table = Table("", "2026-01-26, as it was", "here", title="The same incident, twice", title_justify="left")
     told = [each for each in report["notifications"] if report["first_fault"] and each["at"] >= _at(report)]
-    first = report["first_alarm"]["name"] if report["first_alarm"] else "–"
     causes = sorted({each["code"] for each in report["causes"]})
-    cleared = sorted({each["code"] for each in report["cleared"]})
+    cleared = sorted({each["code"] for each in report["cleared"]} & KEY_SUSPECTS)
     rows = (
-        ("detected after", "11 min, by a person who looked", _minutes(report["seconds_to_detect"]) + f", by {first}"),
+        ("detected after", "11 min, by a person who looked", _detected(report)),
         ("people were told", "never", f"{len(told)} times" if told else "never"),
-        ("blamed at first", "the new key", "nobody" if "key_rejected" not in causes else "the key"),
+        ("blamed at first", "the new key", "the key" if KEY_SUSPECTS & set(causes) else "nobody"),
         ("named as the cause", "after 11 min, by hand", ", ".join(causes) or "–"),
-        ("cleared", "the key, by a test by hand", ", ".join(cleared) or "–"),
+        ("cleared", "the key, by a test by hand", f"the key: {', '.join(cleared)}" if cleared else "–"),
         ("recovered after", "15 min, the past given up", _minutes(report["seconds_to_recover"])),
         ("bars lost", "105", str(report["bars_lost"])),
         ("dispatched twice", "not known", str(report["dispatches_duplicated"])),
@@ -155,6 +155,17 @@ def scoreboard(report: Mapping[str, Any]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _detected(report: Mapping[str, Any]) -> str:
+    """How long it took, and whether a finding or an alarm was first."""
+    alarm, finding = report["first_alarm"], report["first_finding"]
+    told = [(str(alarm["at"]), f"the alarm {alarm['name']}")] if alarm else []
+    told += [(str(finding["first_seen"]), f"the finding {finding['code']}")] if finding else []
+    seconds = report["seconds_to_detect"]
+    if seconds is None or not told:
+        return "–"
+    return f"{'at once' if seconds < MINUTE.total_seconds() else _minutes(seconds)}, by {min(told)[1]}"
 
 
 def _at(report: Mapping[str, Any]) -> datetime:

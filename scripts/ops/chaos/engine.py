@@ -263,7 +263,7 @@ class Play:
 
 def _in_words(found: Diagnosis) -> str:
     if found.error:
-        return f"diagnosis: {found.error}"
+        return found.error
     causes = ", ".join(f"{cause.get('code')}:{cause.get('subject')}" for cause in found.causes) or "no cause"
-    cleared = ", ".join(str(suspect.get("code")) for suspect in found.cleared)
-    return f"diagnosis: {found.verdict}: {causes}" + (f"; cleared: {cleared}" if cleared else "")
+    cleared = ", ".join(dict.fromkeys(str(suspect.get("code")) for suspect in found.cleared))
+    return f"{found.verdict}: {causes}" + (f"; cleared: {cleared}" if cleared else "")
