@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 ENV ?=
 terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
-.PHONY: help demo test plan apply destroy drift cost build-images push local-aws check fmt bench matrix docs schema lock hooks clean
+.PHONY: help demo test plan apply destroy drift cost build-images push local-aws check fmt bench matrix score docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: .venv/ready ## Measure speed and memory; writes docs/benchmarks.md
 
 matrix: .venv/ready ## Replay the real days, each service out and killed in turn (hours, resumes); SAMPLE=1: 21
 	@$(python) -m ops.matrix $(if $(SAMPLE),--sample)
+
+score: .venv/ready ## Play every scenario: faults, faults at once, innocents (hours, resumes); ONLY='faults/row0*'
+	@$(python) -m ops.score $(if $(ONLY),--only '$(ONLY)')
 
 docs: .venv/ready ## Write the generated parts of README.md, runbooks/README.md and docs/ anew
 	@$(python) -m ops.docs
