@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 ENV ?=
 terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
-.PHONY: help demo test plan apply destroy drift cost build-images push local-aws check fmt bench matrix score docs schema lock hooks clean
+.PHONY: help demo test bootstrap plan apply destroy drift cost build-images push local-aws check fmt bench matrix score docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ schema: .venv/ready ## Write the schema that the healthcheck expects anew, from 
 lock: .venv/ready ## Resolve the dependencies and write the lock files (needs a network)
 	@$(python) -m ops.lock
 
-plan: .venv/ready ## ENV=…: plan with Terraform; plan and JSON lie under .local/<env>/ for review
+bootstrap: .venv/ready ## ENV=…: make the bucket and the key that Terraform's state lies in, once an account
+	@$(call terraform,bootstrap)
+
+plan: .venv/ready ## ENV=…: plan and keep the plan for review; FIRST=1: what takes images, PAUSED=1: no schedule on
 	@$(call terraform,plan) $(foreach name,$(ALLOW_REMOVAL),--allow-removal $(name)) $(if $(FIRST),--first) $(if $(PAUSED),--paused) || { code=$$?; [ $$code = 3 ] || exit $$code; }
 
 apply: .venv/ready ## ENV=…: apply exactly the plan that was reviewed

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ops import clock
+from ops import clock, terraform_bootstrap
 from ops.terraform_plan import PlanRefused, Record
 from ops.terraform_workspace import LOCAL, ROOT, Refused, Workspace, open_workspace
 from pipeline import catalog
@@ -34,6 +34,17 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 changes planned, or findings after an apply, 4 refused as unsafe.
     """
+
+
+@cli.command()
+@environment_options
+def bootstrap(environment: str, rehearse: bool) -> int:
+    """Make the bucket and the key that the state lies in, once an account."""
+    workspace = open_workspace(environment, rehearse=rehearse)
+    with workspace.alone():
+        made = terraform_bootstrap.bootstrap(workspace)
+    click.echo(f"\n{environment}: {workspace.state_bucket} {'is made' if made else 'is there already'}")
+    return DONE
 
 
 @cli.command()

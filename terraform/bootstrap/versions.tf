@@ -8,7 +8,8 @@ terraform {
     }
   }
 
-  # The one state that lies on disk: it holds a bucket, and can be had again by import.
+  # The one state that lies on disk: it holds a bucket, and can be had again by import. make bootstrap says where.
+  backend "local" {}
 }
 
 provider "aws" {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from ops import images_lock, terraform, terraform_workspace
 from ops.terraform_plan import PlanRefused
 from ops.terraform_workspace import Refused, TerraformFailed, Workspace, open_workspace
+from pipeline import catalog
 
 PLAYED = """#!/bin/bash
 echo "$@" >> "$(dirname "$0")/calls"
@@ -169,3 +171,42 @@ def test_a_digest_of_content_changes_with_the_service_and_the_base_and_nothing_e
     assert images_lock.by_content("one", tmp_path) == before
     (tmp_path / "images" / "base" / "__main__.py").write_text("changed")
     assert images_lock.by_content("one", tmp_path) != before
+
+
+def command(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    """What scripts/terraform ends with and says, on this workspace."""
+
+    def opened(environment: str, *, rehearse: bool, variables: dict[str, object] | None = None) -> Workspace:
+        return replace(workspace, variables=variables or {})
+
+    monkeypatch.setattr(terraform, "open_workspace", opened)
+    told = CliRunner().invoke(terraform.cli, [*arguments, "--env", "paper"], standalone_mode=False)
+    assert told.exception is None, told.exception
+    return int(told.return_value or 0), told.output
+
+
+def test_first_plans_what_images_are_pushed_to_and_says_what_comes_next(
+    workspace: Workspace, played: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command(workspace, monkeypatch, "plan", "--first")[0] == terraform.CHANGES
+    assert any(" plan " in f" {call} " and "-target=module.delivery" in call for call in calls(played))
+    code, said = command(workspace, monkeypatch, "apply")
+    assert code == terraform.DONE
+    assert "next: make build-images push ENV=paper, then make plan ENV=paper" in said
+
+
+def test_paused_is_told_when_planning_and_not_again_when_applying(
+    workspace: Workspace, played: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terraform, "_validated", lambda workspace: terraform.DONE)
+    command(workspace, monkeypatch, "plan", "--paused")
+    [planned] = [call for call in calls(played) if call.split()[1] == "plan"]
+    names = json.loads(planned.split("-var=paused_services=")[1].split("]")[0] + "]")
+    assert names == [service.name for service in catalog.load()]
+    assert command(workspace, monkeypatch, "apply")[0] == terraform.DONE
+
+
+def test_a_variable_told_to_apply_alone_is_not_in_the_plan(workspace: Workspace) -> None:
+    workspace.plan()
+    with pytest.raises(PlanRefused, match="changed since: variable paused_services"):
+        replace(workspace, variables={"paused_services": ["one"]}).apply()
