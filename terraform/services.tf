@@ -236,6 +236,13 @@ data "aws_iam_policy_document" "watcher" {
   }
 
   statement {
+    # Whether a service that does not run could use what it would be given; secrets are not among them.
+    sid       = "ReadSettings"
+    actions   = ["ssm:GetParameters"]
+    resources = [for name in sort(keys(module.catalog.parameters)) : "arn:aws:ssm:${local.region}:${local.account.id}:parameter/${local.project}/${name}"]
+  }
+
+  statement {
     sid       = "ReadTheIntent"
     actions   = ["ssm:GetParameter"]
     resources = [local.intent_arn]

@@ -92,7 +92,7 @@ def no_bars(snapshot: Snapshot, since: datetime = SINCE) -> Snapshot:
 
 
 def late_features(snapshot: Snapshot, since: datetime = SINCE) -> Snapshot:
-    states = tuple(replace(each, newest_features=since - MINUTE, first_unserved=since)
+    states = tuple(replace(each, newest_features=since - MINUTE, unserved_since=since + MINUTE)
                    for each in snapshot.part(Symbols).states)  # fmt: skip
     return changed(snapshot, Symbols, states=states)
 
@@ -184,6 +184,11 @@ def put(account: Account, name: str, value: str) -> None:
     account.client("ssm").put_parameter(
         Name=f"/{PROJECT}/{name}", Value=value, Type="SecureString" if "alpaca" in name else "String", Overwrite=True
     )
+
+
+def unread_yaml(account: Account) -> None:
+    put(account, "dispatch_limits", "mode: SIMULATED")
+    deleted(DISPATCHER)(account)
 
 
 def misnamed(account: Account) -> None:
@@ -467,6 +472,11 @@ FAULTS: dict[str, Fault] = {
         inject=lambda account: put(account, "dispatch_limits", "mode: SIMULATED"),
         tell=failing(DISPATCHER, "config_invalid", "parameter dispatch_limits (DISPATCH_LIMITS): not JSON"),
     ),
+    "24 YAML, and nothing that would read it": Fault(
+        causes=names("config_invalid", DISPATCHER) | names("schedule_missing", DISPATCHER),
+        inject=unread_yaml,
+        tell=silent(DISPATCHER),
+    ),
     "25 it exits in mid-run": Fault(
         causes=names("task_crash", WATCHLIST), tell=crashed(WATCHLIST, 1, 1, 1, 1)
     ),
@@ -488,13 +498,13 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("1 four", "19 the"),
     ("1 four", "26 an alarm without"),
     ("1 one schedule gone", "9 may run"),
-    ("1 one schedule disabled", "24 YAML"),
+    ("1 one schedule disabled", "24 YAML in"),
     ("1 all", "26 an alarm whose"),
-    ("2 the new", "24 YAML"),
+    ("2 the new", "24 YAML in"),
     ("2 the new", "26 an alarm without"),
     ("4 the right", "11 pinned to an older"),
     ("4 the right", "14 a feed"),
-    ("5 half", "24 YAML"),
+    ("5 half", "24 YAML in"),
     ("6 unknown", "7 the role"),
     ("6 unknown", "25 it exits"),
     ("7 the role", "10 an old"),
@@ -509,7 +519,7 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("18 a trailing", "28 a claim"),
     ("4 the right", "7 the role", "25 it exits"),
     ("1 one schedule gone", "6 unknown", "2 the new"),
-    ("10 an old", "12 fixed", "24 YAML"),
+    ("10 an old", "12 fixed", "24 YAML in"),
     ("1 one schedule disabled", "7 the role", "28 a claim"),
     ("13 one", "6 unknown", "25 it exits"),
 )

@@ -36,7 +36,7 @@ def state(symbol: str = "AAPL", now: datetime = NOW, **changes: Any) -> SymbolSt
         "recent_bars": 1900,
         "recent_since": now - timedelta(days=7),
         "newest_features": now - MINUTE,
-        "first_unserved": None,
+        "unserved_since": None,
     }
     return SymbolState(**values | changes)
 

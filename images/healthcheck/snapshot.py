@@ -69,14 +69,15 @@ class Market:
 @dataclass(frozen=True, kw_only=True)
 class SymbolState:
     """How far one symbol's rows have come. `recent_bars`: session bars since `recent_since`, its first one within the
-    last five sessions. `first_unserved`: its oldest session bar that is newer than its newest features."""
+    last five sessions. `unserved_since`: since when the first of its session bars that are newer than
+    its newest features could have had some, its minute over and the bar stored."""
 
     symbol: str
     newest_bar: datetime | None
     recent_bars: int
     recent_since: datetime | None
     newest_features: datetime | None
-    first_unserved: datetime | None
+    unserved_since: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

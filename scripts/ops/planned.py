@@ -233,7 +233,7 @@ class Planned:
             if str(each["name"]).startswith(self.place.parameters_path)
         }
         stay = {name: each for name, each in live.parameters.items() if name not in gone}
-        return Parameters(parameters={**made, **stay}, keys=live.keys)
+        return Parameters(parameters={**made, **stay}, keys=live.keys, values=live.values)
 
     def _images(self, live: Any) -> Images:
         made = {str(each["name"]): () for each in self.of("aws_ecr_repository")}

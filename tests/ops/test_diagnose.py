@@ -94,6 +94,6 @@ def test_faults_at_once_are_all_named_and_nothing_else(
 
 
 def test_claims_wait_for_a_dispatcher_that_cannot_run_and_not_for_its_input(account: Account, clients: Clients) -> None:
-    found = diagnosed(account, clients, starting("24 YAML"), starting("28 a claim"))
-    assert causes(found) == starting("24 YAML").causes
+    found = diagnosed(account, clients, starting("24 YAML in"), starting("28 a claim"))
+    assert causes(found) == starting("24 YAML in").causes
     assert "stuck_rows:dispatches claimed" in found.causes[0].explains

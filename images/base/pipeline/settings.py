@@ -134,6 +134,26 @@ def parse_object(text: str, keys: Mapping[str, type | tuple[type, ...]], *, wher
     return value
 
 
+def require_usable(parameter: Parameter, text: str) -> None:
+    """Raises ConfigInvalid where the text cannot be a value of the parameter, as far as its kind and its initial value
+    tell: an array of texts, or an object with just the initial one's keys and their types."""
+    where = f"parameter {parameter.name} ({parameter.env})"
+    if not text.strip():
+        raise ConfigInvalid(f"missing or blank: {where}", code="parameter_missing")
+    if parameter.kind == "symbols":
+        parse_symbols(text, where=where)
+    elif parameter.kind == "json":
+        initial = json.loads(parameter.initial or "null")
+        if isinstance(initial, dict):
+            parse_object(text, {key: _alike(value) for key, value in initial.items()}, where=where)
+        elif not isinstance(found := _json(text, where), list) or not found:
+            raise ConfigInvalid(f"{where}: expected a JSON array of at least one item, found {_shown(found)}")
+
+
+def _alike(value: Any) -> type | tuple[type, ...]:
+    return (int, float) if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)

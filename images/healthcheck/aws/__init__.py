@@ -137,7 +137,7 @@ def _readers(clients: Clients, scope: Scope, place: Place, memory: Memory) -> Ma
         Tasks: lambda: tasks.read(clients, place, memory, now),
         Functions: lambda: functions.read(clients, place, memory, catalog),
         Images: lambda: images.read(clients, place, memory, catalog),
-        Parameters: lambda: parameters.read(clients, place, memory),
+        Parameters: lambda: parameters.read(clients, place, memory, catalog),
         Network: lambda: network.read(clients, place, memory),
         Alarms: lambda: alarms.read(clients, place, memory),
         Topics: lambda: topics.read(clients, place, memory),

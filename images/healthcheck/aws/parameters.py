@@ -1,8 +1,8 @@
-"""What lies in the parameter store, by name and never by value, and the keys that it is encrypted with."""
+"""What lies in the parameter store, the values of settings but of no secret, and the keys that encrypt it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +12,12 @@ from healthcheck.aws.clients import Clients, found, pages
 from healthcheck.aws.memory import Memory
 from healthcheck.iam import MalformedPolicy, Policy
 from healthcheck.place import Place
+from pipeline.catalog import Catalog
 
 # AWS's own key lets everyone of the account in.
 OF_AWS = "alias/aws/ssm"
 PAGE = 50
+VALUES = 10  # as many as get_parameters takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +44,33 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """Those under the project's path by name, and the keys by what parameters call them; a key that is gone is None."""
+    """Those under the project's path by name, and the keys by what parameters call them; a key that is gone is None.
+
+    `values` are those of the catalogue's parameters that are no secret, by full name."""
 
     parameters: Mapping[str, Parameter]
     keys: Mapping[str, Key | None]
+    values: Mapping[str, str]
 
 
-def read(clients: Clients, place: Place, memory: Memory) -> Parameters:
-    """A call a page, and two for each key."""
+def read(clients: Clients, place: Place, memory: Memory, catalog: Catalog) -> Parameters:
+    """A call a page, one for ten settings, and two for each key."""
     path = [{"Key": "Path", "Option": "Recursive", "Values": [place.parameters_path.rstrip("/")]}]
     listed = pages(clients("ssm"), "describe_parameters", "Parameters", ParameterFilters=path, MaxResults=PAGE)
     parameters = {each["Name"]: _parameter(each, place) for each in listed}
     names = sorted({each.key for each in parameters.values() if each.key and each.key != OF_AWS})
     keys = clients.each(lambda name: _key(clients("kms"), name), names)
-    return Parameters(parameters=parameters, keys=dict(zip(names, keys, strict=True)))
+    settings = [f"{place.parameters_path}{each.name}" for each in catalog.parameters.values() if not each.secret]
+    # One that was stored encrypted is not ours to read; whoever looks for a setting in the clear finds none.
+    readable = [name for name in settings if name in parameters and parameters[name].type != "SecureString"]
+    values = dict(_values(clients("ssm"), readable))
+    return Parameters(parameters=parameters, keys=dict(zip(names, keys, strict=True)), values=values)
+
+
+def _values(ssm: Any, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for first in range(0, len(names), VALUES):
+        for each in ssm.get_parameters(Names=list(names[first : first + VALUES]))["Parameters"]:
+            yield each["Name"], each["Value"]
 
 
 def _parameter(described: Mapping[str, Any], place: Place) -> Parameter:

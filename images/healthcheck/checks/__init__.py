@@ -11,7 +11,7 @@ Code ↔ what the database can prove of it (the account's and the provider's cod
 | `provider_error` | bars were refused because they break a constraint |
 | `ticker_config` | a followed symbol never had a bar, or bars come in for one that is not followed |
 | `config_invalid` | an undeclared service has run; two services run with different values of one parameter |
-| | (`ticker_config` for symbols); the sessions table ends |
+| | (`ticker_config` for symbols); a stored value that the next run will refuse; the sessions table ends |
 | `backlog` | work waits: a service is not being started (why cannot be seen from here), news, watchlist, dispatches |
 | `stuck_rows` | a dispatch is claimed and its lease is over |
 | `task_hang`, `task_crash` | a run has no end; runs end without a record, or fail without naming a cause |

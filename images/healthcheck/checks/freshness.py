@@ -24,8 +24,10 @@ HABIT_BARS_MIN = 30
 SYMBOL_MINUTES_WITHOUT_HABIT = 60
 FEATURES_MINUTES_MAX = 5
 FEED_FAILURES_MAX = 3
-# Our feeds bring several items an hour; half a working day without any is not quiet, it is broken.
+# Our feeds bring several items an hour; half a working day without any is long, where nobody knows that they answer.
 NEWS_AGE_MAX = timedelta(hours=6)
+# Feeds that answer may have nothing new on a quiet day, and over the longest weekend; after that they are frozen.
+NEWS_AGE_MAX_ANSWERED = timedelta(days=4)
 SHOWN = 20
 
 
@@ -46,7 +48,7 @@ def bars_stale(snapshot: Snapshot) -> Iterator[Finding]:
     if rests("bars", snapshot):
         return
     if behind is None:
-        yield _no_bars(snapshot, market)
+        yield from _no_bars(snapshot, market)
         return
     if behind < BARS_MINUTES_MAX:
         return
@@ -68,17 +70,20 @@ def bars_stale(snapshot: Snapshot) -> Iterator[Finding]:
     )
 
 
-def _no_bars(snapshot: Snapshot, market: Market) -> Finding:
-    """An empty table is not lag 0. Before the first five minutes of a first session nothing was due yet."""
-    due = market.session is not None and snapshot.now - market.session.open >= BARS_MINUTES_MAX * sessions.MINUTE
-    return Finding(
-        code="bars_gap",
-        subject="bars",
-        severity=Severity.CRITICAL if due else Severity.UNKNOWN,
-        summary="no bar at all is stored; how late they are is unknown",
-        evidence={"newest_bar": None, "tickers": len(snapshot.scope.tickers)},
-        repair=DIAGNOSE,
-    )
+def _no_bars(snapshot: Snapshot, market: Market) -> Iterator[Finding]:
+    """An empty table is not lag 0. A new environment has none before its first run's rows, and is not ill."""
+    patience = BARS_MINUTES_MAX * sessions.MINUTE
+    held_some = any(state.newest_features for state in snapshot.part(Symbols).states)
+    due = held_some or (market.session is not None and snapshot.now - market.session.open >= patience)
+    if due or _completed(snapshot, "bars", until=snapshot.now - patience):
+        yield Finding(
+            code="bars_gap",
+            subject="bars",
+            severity=Severity.CRITICAL if due else Severity.UNKNOWN,
+            summary="no bar at all is stored; how late they are is unknown",
+            evidence={"newest_bar": None, "tickers": len(snapshot.scope.tickers)},
+            repair=DIAGNOSE,
+        )
 
 
 def _written_since(snapshot: Snapshot, newest: datetime | None) -> datetime | None:
@@ -155,9 +160,11 @@ def features_stale(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def features_lag(snapshot: Snapshot) -> dict[str, int]:
-    """Followed symbol → session minutes that its oldest bar without features has waited; 0 where all have some."""
+    """Followed symbol → session minutes that its bars have waited for features; 0 where all have some.
+
+    Bars that were caught up wait from when they were stored, not from their own minute."""
     return {
-        state.symbol: stale_minutes(state.first_unserved, snapshot.now) or 0
+        state.symbol: sessions.minutes_elapsed(state.unserved_since, snapshot.now) if state.unserved_since else 0
         for state in _followed(snapshot)
         if state.newest_bar
     }
@@ -184,30 +191,49 @@ def feeds_broken(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def news_stale(snapshot: Snapshot) -> Iterator[Finding]:
-    """Nothing published for six hours in a session; with no news at all it is unknown how late we are."""
+    """Nothing published for six hours in a session, or for days while every feed answers; a quiet day is no fault.
+
+    With no news at all, and no feed that answers, it is unknown how late we are."""
     market, news = snapshot.part(Market), snapshot.part(NewsState)
     if rests("news", snapshot):
         return
+    answer = _feeds_answer(snapshot, news)
     if news.newest_published is None:
-        yield Finding(
-            code="feed_broken",
-            subject="news",
-            severity=Severity.UNKNOWN,
-            summary="no news at all is stored; whether the feeds bring any is unknown",
-            evidence={"feeds": len(news.feeds)},
-            repair=DIAGNOSE,
-        )
-    elif snapshot.now - news.newest_published > NEWS_AGE_MAX:
-        hours = (snapshot.now - news.newest_published) / timedelta(hours=1)
+        if not answer:
+            yield Finding(
+                code="feed_broken",
+                subject="news",
+                severity=Severity.UNKNOWN,
+                summary="no news at all is stored; whether the feeds bring any is unknown",
+                evidence={"feeds": len(news.feeds)},
+                repair=DIAGNOSE,
+            )
+        return
+    age = snapshot.now - news.newest_published
+    if age > (NEWS_AGE_MAX_ANSWERED if answer else NEWS_AGE_MAX):
         yield Finding(
             code="feed_broken",
             subject="news",
             severity=Severity.WARNING,
-            summary=f"the newest news was published {hours:.1f} hours ago",
-            evidence={"newest_published": news.newest_published, "newest_fetched": news.newest_fetched},
+            summary=f"the newest news was published {age / timedelta(hours=1):.1f} hours ago",
+            evidence={
+                "newest_published": news.newest_published,
+                "newest_fetched": news.newest_fetched,
+                "feeds_answer": answer,
+            },
             repair=DIAGNOSE,
             opens=market.open,
         )
+
+
+def _feeds_answer(snapshot: Snapshot, news: NewsState) -> bool:
+    """Whether every feed was read without a failure, and lately."""
+    writer, *_ = snapshot.scope.catalog.writers("news")
+    lately = snapshot.now - FEED_FAILURES_MAX * writer.period
+    return bool(news.feeds) and all(
+        feed.consecutive_failures == 0 and feed.last_ok_at is not None and feed.last_ok_at >= lately
+        for feed in news.feeds
+    )
 
 
 def watchlist_stale(snapshot: Snapshot) -> Iterator[Finding]:
@@ -219,6 +245,8 @@ def watchlist_stale(snapshot: Snapshot) -> Iterator[Finding]:
         return
     if watch.computed_at is not None and snapshot.now - watch.computed_at <= allowed:
         return
+    if watch.computed_at is None and _completed(snapshot, "watchlist", since=snapshot.now - allowed):
+        return  # nothing is worth watching, as its writer found just now
     yield Finding(
         code="backlog",
         subject="watchlist",
@@ -229,6 +257,14 @@ def watchlist_stale(snapshot: Snapshot) -> Iterator[Finding]:
         evidence={"computed_at": watch.computed_at, "allowed_seconds": allowed.total_seconds(), "rows": watch.rows},
         repair=f"python -m {writer.name}",
     )
+
+
+def _completed(snapshot: Snapshot, table: str, *, since: datetime | None = None, until: datetime | None = None) -> bool:
+    """Whether a writer of the table last completed a run within that time."""
+    runs = snapshot.parts.get(Runs)
+    done = runs.completed if isinstance(runs, Runs) else {}
+    found = [done[writer.name] for writer in snapshot.scope.catalog.writers(table) if writer.name in done]
+    return any((since is None or at >= since) and (until is None or at <= until) for at in found)
 
 
 def calendar_ends(snapshot: Snapshot) -> Iterator[Finding]:

@@ -15,8 +15,10 @@ from healthcheck.checks import declared
 from healthcheck.checks.check import HEAL, Check
 from healthcheck.checks.rights import Troubles
 from healthcheck.finding import Finding, Severity
-from healthcheck.snapshot import Snapshot
+from healthcheck.snapshot import Runs, Snapshot
 from pipeline.catalog import Service
+from pipeline.errors import ConfigInvalid
+from pipeline.settings import require_usable
 
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
 # How alike two names must be for one to be a misspelling of the other; alpaca_api_key and alpaca_key_id are.
@@ -141,6 +143,39 @@ def parameters_unread(snapshot: Snapshot) -> Iterator[Finding]:
         )
 
 
+def values_unusable(snapshot: Snapshot) -> Iterator[Finding]:
+    """A setting cannot be what it is for, and a service that would be given it has not run since to say so itself."""
+    found, ran = snapshot.part(Parameters), snapshot.part(Runs).recent
+    path = declared.place(snapshot).parameters_path
+    for service in snapshot.scope.catalog:
+        for parameter in service.parameters:
+            stored, value = found.parameters.get(f"{path}{parameter.name}"), found.values.get(f"{path}{parameter.name}")
+            newest = ran.get(service.name)
+            if stored is None or value is None or service.kind == "lambda":
+                continue
+            if newest and newest[0].started_at >= stored.modified_at:
+                continue  # the run's own record tells, with what the service itself demands
+            try:
+                require_usable(parameter, value)
+            except ConfigInvalid as error:
+                yield Finding(
+                    code=error.code,
+                    subject=service.name,
+                    severity=Severity.WARNING,
+                    summary=f"its next run will refuse {error}",
+                    evidence={
+                        "parameter": stored.name,
+                        "version": stored.version,
+                        "modified_at": stored.modified_at,
+                        "modified_by": stored.modified_by,
+                        "error": str(error),
+                    },
+                    since=stored.modified_at,
+                    repair=f"correct the parameter, then python -m {service.name}",
+                )
+                break
+
+
 def logs_missing(snapshot: Snapshot) -> Iterator[Finding]:
     """A task whose log group is gone is not started."""
     groups = snapshot.part(LogGroups).names
@@ -178,6 +213,13 @@ CHECKS = (
         codes=("parameter_unread",),
         needs=(Parameters, Definitions, Functions),
         find=parameters_unread,
+    ),
+    Check(
+        name="settings_usable",
+        question="Can every setting be what it is for?",
+        codes=("config_invalid", "ticker_config", "parameter_missing"),
+        needs=(Parameters, Runs),
+        find=values_unusable,
     ),
     Check(
         name="logs_exist",

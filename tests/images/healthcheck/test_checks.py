@@ -58,7 +58,7 @@ def test_a_healthy_pipeline_has_no_findings() -> None:
 @pytest.mark.parametrize("now", [PRESIDENTS_DAY, SATURDAY, AFTER_HALF_DAY])
 def test_a_closed_market_opens_nothing_however_old_the_bars(now: datetime) -> None:
     old = {"newest_bar": now - timedelta(days=3), "newest_features": now - timedelta(days=4)}
-    stale = symbols(*(state(symbol, now, **old, first_unserved=now - timedelta(days=4)) for symbol in TICKERS))
+    stale = symbols(*(state(symbol, now, **old, unserved_since=now - timedelta(days=4)) for symbol in TICKERS))
     snapshot = healthy(now, symbols=stale)
     snapshot = changed(snapshot, Watch, computed_at=now - timedelta(days=3))
     snapshot = changed(snapshot, NewsState, newest_published=now - timedelta(days=2))
@@ -101,11 +101,22 @@ def test_the_night_and_the_first_minutes_of_a_session_do_not_count_as_lateness()
     assert found(snapshot) == {}
 
 
+EMPTY = {"newest_bar": None, "recent_bars": 0, "recent_since": None, "newest_features": None}
+
+
 def test_an_empty_bars_table_is_red_in_a_session_and_unknown_on_a_weekend() -> None:
-    empty = {"newest_bar": None, "recent_bars": 0, "recent_since": None, "newest_features": None}
-    assert found(healthy(symbols=all_symbols(**empty)))["bars_gap", "bars"].severity is Severity.CRITICAL
-    weekend = found(healthy(SATURDAY, symbols=all_symbols(**empty)))
+    assert found(healthy(symbols=all_symbols(**EMPTY)))["bars_gap", "bars"].severity is Severity.CRITICAL
+    before = ledger(SATURDAY, telemetry_ingestor=[past_run("telemetry_ingestor", SATURDAY - 6 * MINUTE)])
+    weekend = found(healthy(SATURDAY, symbols=all_symbols(**EMPTY), runs=before))
     assert weekend["bars_gap", "bars"].severity is Severity.UNKNOWN
+    emptied = all_symbols(**EMPTY | {"newest_features": SATURDAY - timedelta(days=1)})
+    assert found(healthy(SATURDAY, symbols=emptied))["bars_gap", "bars"].severity is Severity.CRITICAL
+
+
+def test_a_new_environment_has_no_bars_yet_and_is_not_ill() -> None:
+    for now in (SATURDAY, datetime(2026, 1, 26, 14, 34, tzinfo=UTC)):
+        first = ledger(now, telemetry_ingestor=[past_run("telemetry_ingestor", now - MINUTE)])
+        assert found(healthy(now, symbols=all_symbols(**EMPTY), runs=first)) == {}
 
 
 def test_one_silent_symbol_is_told_from_a_silent_market() -> None:
@@ -131,7 +142,7 @@ def test_the_tolerance_falls_as_trade_grows_and_is_never_under_a_quarter_hour() 
 
 
 def test_bars_without_features_are_stale_features() -> None:
-    late = {"first_unserved": NOW - 10 * MINUTE, "newest_features": NOW - 11 * MINUTE}
+    late = {"unserved_since": NOW - 9 * MINUTE, "newest_features": NOW - 11 * MINUTE}
     (finding,) = found(healthy(symbols=all_symbols(**late))).values()
     assert (finding.key, finding.severity) == (("features_stale", "features"), Severity.CRITICAL)
     assert finding.evidence["session_minutes"] == {"AAPL": 9, "MSFT": 9}
@@ -140,7 +151,7 @@ def test_bars_without_features_are_stale_features() -> None:
 def test_features_computed_lately_from_old_bars_do_not_hide_the_lag() -> None:
     # the symbol's features stop on Friday; Monday's bars wait, whatever the processing time of the features
     friday = datetime(2026, 1, 23, 20, 59, tzinfo=UTC)
-    late = {"newest_features": friday, "first_unserved": datetime(2026, 1, 26, 14, 30, tzinfo=UTC)}
+    late = {"newest_features": friday, "unserved_since": datetime(2026, 1, 26, 14, 31, tzinfo=UTC)}
     assert found(healthy(symbols=all_symbols(**late))).keys() == {("features_stale", "features")}
 
 
@@ -164,19 +175,33 @@ def test_a_feed_is_broken_after_three_failures() -> None:
     assert {f.severity for f in found(lost).values()} == {Severity.CRITICAL}
 
 
-def test_no_news_at_all_is_unknown_and_old_news_a_warning() -> None:
-    empty = changed(healthy(), NewsState, newest_published=None, newest_fetched=None)
+def test_no_news_at_all_is_unknown_where_no_feed_answers() -> None:
+    deaf = changed(healthy(), NewsState, feeds=(feed(1),))
+    empty = changed(deaf, NewsState, newest_published=None, newest_fetched=None)
     assert found(empty)["feed_broken", "news"].severity is Severity.UNKNOWN
-    old = changed(healthy(), NewsState, newest_published=NOW - timedelta(hours=7))
+    old = changed(deaf, NewsState, newest_published=NOW - timedelta(hours=7))
     assert found(old)["feed_broken", "news"].severity is Severity.WARNING
+
+
+def test_a_quiet_day_is_no_fault_while_feeds_answer_and_a_frozen_week_is() -> None:
+    assert found(changed(healthy(), NewsState, newest_published=None, newest_fetched=None)) == {}
+    assert found(changed(healthy(), NewsState, newest_published=NOW - timedelta(days=3))) == {}
+    frozen = found(changed(healthy(), NewsState, newest_published=NOW - timedelta(days=5)))
+    assert frozen["feed_broken", "news"].severity is Severity.WARNING
 
 
 def test_a_watchlist_two_periods_old_is_stale() -> None:
     assert found(changed(healthy(), Watch, computed_at=NOW - 10 * MINUTE)) == {}
     old = found(changed(healthy(), Watch, computed_at=NOW - 11 * MINUTE))
     assert old["backlog", "watchlist"].severity is Severity.WARNING
-    empty = found(changed(healthy(), Watch, computed_at=None, rows=0))
-    assert empty["backlog", "watchlist"].severity is Severity.UNKNOWN
+
+
+def test_an_empty_watchlist_is_unknown_unless_its_writer_has_just_said_so() -> None:
+    empty = changed(healthy(), Watch, computed_at=None, rows=0)
+    assert found(empty) == {}
+    silent = ledger(watchlist_engine=[past_run("watchlist_engine", NOW - 11 * MINUTE)])
+    unknown = found(changed(healthy(runs=silent), Watch, computed_at=None, rows=0))
+    assert unknown["backlog", "watchlist"].severity is Severity.UNKNOWN
 
 
 def test_the_watchlist_has_two_periods_after_the_open() -> None:

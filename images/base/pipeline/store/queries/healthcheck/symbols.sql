@@ -15,7 +15,7 @@ hours as (
     select * from unnest(%(opens)s::timestamptz[], %(closes)s::timestamptz[]) as hours (opens, closes)
 )
 select wanted.symbol, newest.ts as newest_bar, recent.bars as recent_bars, recent.since as recent_since,
-    served.ts as newest_features, unserved.ts as first_unserved
+    served.ts as newest_features, unserved.since as unserved_since
 from wanted
 left join lateral (
     select ts from bars
@@ -33,7 +33,7 @@ left join lateral (
     order by ts desc limit 1
 ) as served on true
 left join lateral (
-    select min(ts) as ts from bars
+    select min(greatest(ts + interval '1 minute', ingested_at)) as since from bars
     join hours on ts >= opens and ts < closes
     where symbol = wanted.symbol and ts > coalesce(served.ts, '-infinity') and ts < %(now)s and ingested_at <= %(now)s
 ) as unserved on true

@@ -1,0 +1,37 @@
+"""What a stored text must be to be a value of its parameter, as far as kind and initial value tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline import catalog
+from pipeline.errors import ConfigInvalid
+from pipeline.settings import require_usable
+
+DECLARED = catalog.load().parameters
+LIMITS = DECLARED["dispatch_limits"].initial or ""
+
+
+@pytest.mark.parametrize("name", [name for name, each in DECLARED.items() if not each.secret])
+def test_every_initial_value_is_usable(name: str) -> None:
+    require_usable(DECLARED[name], DECLARED[name].initial or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("dispatch_limits", "mode: SIMULATED", "not JSON"),
+        ("dispatch_limits", '{"mode": "SIMULATED"', "not JSON"),
+        ("dispatch_limits", '{"mode": "SIMULATED"}', "missing key sides"),
+        ("dispatch_limits", LIMITS.replace('"sides"', '"side"'), "unknown key side"),
+        ("dispatch_limits", LIMITS.replace("0.70", '"0.70"'), "confidence_min is"),
+        ("rss_feeds", "[]", "at least one item"),
+        ("rss_feeds", '{"a": 1}', "expected a JSON array"),
+        ("tickers", "AAPL,MSFT,", "is blank"),
+        ("tickers", "AAPL,msft", "is no symbol"),
+        ("alpaca_data_feed", "  ", "missing or blank"),
+    ],
+)
+def test_what_cannot_be_its_value_is_refused_by_name(name: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigInvalid, match=rf"(?=.*parameter {name})(?=.*{words})"):
+        require_usable(DECLARED[name], text)
