@@ -25,6 +25,7 @@ GROUPS: Mapping[str, str] = {
     "faults": "Faults that really happened",
     "combinations": "Faults at once",
     "innocents": "Innocent situations",
+    "alarms": "What the alarms see by themselves",
     ".": "The incident, and others",
 }
 NAMED, CLEARED, OTHERS = ("causes", "causes_by"), ("cleared",), ("no_other_causes", "not_causes")

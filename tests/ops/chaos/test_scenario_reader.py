@@ -170,7 +170,7 @@ def test_the_command_tells_mistakes_without_a_traceback_and_exits_with_2(tmp_pat
 
 
 def test_every_scenario_of_the_project_can_be_read() -> None:
-    found = [*sorted((ROOT / "tests" / "scenarios").glob("*.yaml")), ROOT / "scripts" / "ops" / "demo.yaml"]
-    assert len(found) > 5
+    found = [*sorted((ROOT / "tests" / "scenarios").rglob("*.yaml")), ROOT / "scripts" / "ops" / "demo.yaml"]
+    assert len(found) > 90
     for path in found:
         assert load(path).expectations, path
