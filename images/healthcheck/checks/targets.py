@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from healthcheck.aws.definitions import Definition, Definitions
@@ -119,7 +120,7 @@ def revisions_stale(snapshot: Snapshot) -> Iterator[Finding]:
         ]
         newest = max(newer, key=lambda each: each.revision, default=None)
         if newest and not _deploying(newest, snapshot):
-            yield _wrong(
+            stale = _wrong(
                 "target_revision_stale",
                 service,
                 schedule,
@@ -128,6 +129,9 @@ def revisions_stale(snapshot: Snapshot) -> Iterator[Finding]:
                 words=f"starts revision {pinned.revision}; revision {newest.revision} is the newest",
                 since=newest.registered_at,
             )
+            # The declared one is brought back; a newer one that nobody declared is not taken away by that.
+            by_hand = f"aws ecs deregister-task-definition --task-definition {newest.family}:{newest.revision}"
+            yield replace(stale, repair=f"{HEAL}; if revision {newest.revision} was made by hand, {by_hand}")
 
 
 def _deploying(definition: Definition, snapshot: Snapshot) -> bool:
