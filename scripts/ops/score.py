@@ -25,6 +25,7 @@ GROUPS: Mapping[str, str] = {
     "faults": "Faults that really happened",
     "combinations": "Faults at once",
     "innocents": "Innocent situations",
+    "blind": "Where something cannot be read",
     "alarms": "What the alarms see by themselves",
     ".": "The incident, and others",
 }

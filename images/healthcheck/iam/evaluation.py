@@ -159,7 +159,7 @@ def _failing(request: Request, kind: Kind, of: Policy, statement: Statement) -> 
     keys = request.keys
     variables = keys if of.variables else None
     failing = []
-    if not _covers_action(statement, request.action):
+    if not covers_action(statement, request.action):
         failing.append(("Action", request.action))
     if not _covers_resource(statement, request, kind, variables):
         failing.append(("Resource", f"{request.resource} is not in {_shown(statement)}"))
@@ -179,7 +179,7 @@ def _was(key: str, keys: Context) -> str:
     return " | ".join(keys.values(key)) or "absent"
 
 
-def _covers_action(statement: Statement, action: str) -> bool:
+def covers_action(statement: Statement, action: str) -> bool:
     if statement.actions is not None:
         return any(matches(one, action, fold=True) for one in statement.actions)
     return not any(matches(one, action, fold=True) for one in statement.not_actions or ())

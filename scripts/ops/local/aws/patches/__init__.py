@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ops.local.aws.patches import (
+    access,
     backup,
     budgets,
     cloudtrail,
@@ -31,6 +32,7 @@ ALL: tuple[Callable[[], None], ...] = (
     core.faults_answer_501,
     core.services_are_found_at_once,
     iam.secure_transport_is_no_denial,
+    access.roles_are_held_to_their_policies,
     cloudwatch.composite_alarms,
     cloudwatch.alarms_are_born_without_data,
     cloudwatch.alarms_keep_their_state,
