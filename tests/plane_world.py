@@ -71,6 +71,10 @@ class Account:
         """Puts an inline policy in its place."""
         self.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
+    def write_trust(self, role: str, document: Mapping[str, Any]) -> None:
+        """Puts another trust policy in its place."""
+        self.client("iam").update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(document))
+
     def without(self, role: str, name: str, action: str) -> None:
         """Takes an action out of an inline policy."""
         document = self.policy(role, name)
