@@ -150,7 +150,7 @@ def open_cloud(
         exchange = stack.enter_context(Exchange(market))
         feeds = stack.enter_context(FeedServer(spread(news), newest=ITEMS_A_FEED))
         set_parameters(aws, first_values(market, exchange, feeds, database_url) | dict(parameters or {}))
-        containers = stack.enter_context(Containers(runtime, list(catalog.load().services)))
+        containers = stack.enter_context(_containers(runtime))
         plane = Plane(
             aws,
             environment=machine(exchange),
@@ -177,6 +177,15 @@ def _warm_up(cloud: Cloud, start: datetime) -> None:
     while at < start:
         cloud.tick(at, alarms=at + MINUTE == start)  # so that all alarms have left INSUFFICIENT_DATA by then
         at += MINUTE
+
+
+def _containers(runtime: str) -> Containers:
+    services = list(catalog.load().services)
+    if runtime == "podman":
+        from ops.local.plane.podman import PodmanContainers  # loads what only engines need
+
+        return PodmanContainers(services)
+    return Containers(runtime, services)
 
 
 def _database(postgres: Postgres) -> str:
