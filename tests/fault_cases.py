@@ -266,6 +266,16 @@ def only_as_rule(service: str) -> Callable[[Account], None]:
     return inject
 
 
+def imaged(service: str, reference: str) -> Callable[[Account], None]:
+    """A new revision, which the schedule starts, has that image of the service's repository."""
+
+    def inject(account: Account) -> None:
+        image = account.definition(service)["containerDefinitions"][0]["image"].partition("@")[0]
+        account.redefine(service, container={"image": image + reference})
+
+    return inject
+
+
 def pinned(service: str, *, gone: bool = False) -> Callable[[Account], None]:
     """The schedule stays at the older revision, which may be deregistered too."""
 
@@ -410,6 +420,17 @@ FAULTS: dict[str, Fault] = {
         inject=lambda account: account.redefine(CLASSIFIER) and None,
         tell=crashed(CLASSIFIER, 2, 2, 2, 1, 1),
     ),
+    "12 an image that was never pushed, by its tag": Fault(
+        causes=names("image_missing", FEATURES),
+        inject=imaged(FEATURES, ":never-pushed"),
+        tell=silent(FEATURES),
+    ),
+    "12 an image that was never pushed, by its digest": Fault(
+        causes=names("image_missing", CLASSIFIER),
+        cleared=names("target_revision_stale", CLASSIFIER),
+        inject=imaged(CLASSIFIER, f"@sha256:{'ab' * 32}"),
+        tell=silent(CLASSIFIER),
+    ),
     "13 one of two stores rotated": Fault(
         causes=names("key_rejected", INGESTOR),
         cleared=names("provider_error", "provider"),
@@ -476,6 +497,15 @@ FAULTS: dict[str, Fault] = {
         causes=names("config_invalid", DISPATCHER) | names("schedule_missing", DISPATCHER),
         inject=unread_yaml,
         tell=silent(DISPATCHER),
+    ),
+    "24 a feed that there is not": Fault(
+        causes=names("config_invalid", INGESTOR),
+        cleared=names("provider_error", "provider") | names("key_rejected", "provider"),
+        inject=lambda account: put(account, "alpaca_data_feed", "premium"),
+        tell=both(
+            answers(Answer(code="config_invalid", words="Alpaca knows no feed like 'premium' (400: invalid feed)")),
+            failing(INGESTOR, "config_invalid", "parameter alpaca_data_feed (ALPACA_DATA_FEED): 'premium' is no feed"),
+        ),
     ),
     "25 it exits in mid-run": Fault(
         causes=names("task_crash", WATCHLIST), tell=crashed(WATCHLIST, 1, 1, 1, 1)

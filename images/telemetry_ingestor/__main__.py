@@ -54,7 +54,9 @@ def run(context: task.Context) -> Result:
 
 def _feed(text: str) -> str:
     if text not in FEEDS:
-        raise ConfigInvalid(f"parameter alpaca_data_feed: {text!r} is no feed; there are {', '.join(FEEDS)}")
+        raise ConfigInvalid(
+            f"parameter alpaca_data_feed (ALPACA_DATA_FEED): {text!r} is no feed; there are {', '.join(FEEDS)}"
+        )
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ from healthcheck.snapshot import Market, Scope, Snapshot, Symbols, Unreadable
 from ops import clock
 from ops.surroundings import Surroundings
 from pipeline import store
+from pipeline.catalog import Service
 from pipeline.errors import ConfigInvalid, DatabaseUnreachable, PipelineError
 from pipeline.provider import AlpacaError
 from pipeline.settings import Values
@@ -118,10 +120,20 @@ def _database(surroundings: Surroundings, scope: Scope) -> Mapping[type, object]
 def _provider(surroundings: Surroundings, scope: Scope) -> object:
     watcher, *_ = surroundings.catalog.writers("findings")
     try:
-        access = Access.of(surroundings.environ, surroundings.values_of(watcher.name))
+        access = Access.of(surroundings.environ, _stored(surroundings, watcher))
         return provider.read(access, scope.tickers)
     except (PipelineError, AlpacaError, ValueError) as error:
         return Unreadable(reason=" ".join(str(error).split()), code=None)
+
+
+def _stored(surroundings: Surroundings, service: Service) -> Values:
+    """The service's parameters as far as there are any: one that is missing keeps no other from being tried."""
+    declared = {parameter.name: parameter for parameter in service.environment}
+    texts: dict[str, str] = {}
+    for name in declared:
+        with suppress(ConfigInvalid):
+            texts[name] = surroundings.value(name)
+    return Values(texts=texts, declared=declared)
 
 
 def ask(clients: Clients | None, when: datetime, names: tuple[str, ...]) -> Any:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from fnmatch import fnmatch
@@ -19,10 +18,12 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ROOT / "tests" / "scenarios"
 RESULTS = ROOT / "bench-results" / "score.json"
+REPORTS = ROOT / "bench-results" / "scenarios"  # what scripts/chaos last said of each
 DOCUMENT = ROOT / "docs" / "score.md"
 # Folder below tests/scenarios → its heading; "." are those beside the folders.
 GROUPS: Mapping[str, str] = {
     "faults": "Faults that really happened",
+    "codes": "Every other code",
     "combinations": "Faults at once",
     "innocents": "Innocent situations",
     "blind": "Where something cannot be read",
@@ -67,8 +68,8 @@ def main(only: str, workers: int, afresh: bool) -> None:
     waiting = [path for path in wanted if afresh or not _holds(results, path)]
     console = Console()
     console.print(f"{len(wanted)} scenarios, {len(wanted) - len(waiting)} of them played before")
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(workers) as pool:
-        playing = {pool.submit(_play, path, Path(scratch)): path for path in waiting}
+    with ThreadPoolExecutor(workers) as pool:
+        playing = {pool.submit(_play, path): path for path in waiting}
         for future in as_completed(playing):
             results[key(playing[future])] = future.result()
             _keep(results)
@@ -105,9 +106,11 @@ def _keep(results: Mapping[str, Any]) -> None:
 # ── one scenario ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _play(path: Path, scratch: Path) -> dict[str, Any]:
+def _play(path: Path) -> dict[str, Any]:
     """Plays one in a process of its own; its score, and its words where it does not hold."""
-    file = scratch / f"{key(path).replace('/', '-')}.json"
+    file = REPORTS / f"{key(path).removesuffix('.yaml')}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "ops.chaos", "--scenario", str(path), "--report", str(file)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     scored = {"exit": ended.returncode, "digest": digest(path)}

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import catalog
 from pipeline.errors import ConfigInvalid
-from pipeline.settings import require_usable
+from pipeline.settings import read, require_usable
 
 DECLARED = catalog.load().parameters
 LIMITS = DECLARED["dispatch_limits"].initial or ""
@@ -35,3 +35,16 @@ def test_every_initial_value_is_usable(name: str) -> None:
 def test_what_cannot_be_its_value_is_refused_by_name(name: str, text: str, words: str) -> None:
     with pytest.raises(ConfigInvalid, match=rf"(?=.*parameter {name})(?=.*{words})"):
         require_usable(DECLARED[name], text)
+
+
+@pytest.mark.parametrize(("name", "code"), [("tickers", "ticker_config"), ("rss_feeds", "config_invalid")])
+def test_a_blank_text_has_the_code_of_its_kind(name: str, code: str) -> None:
+    with pytest.raises(ConfigInvalid) as refused:
+        require_usable(DECLARED[name], " ")
+    assert refused.value.code == code
+    ingestor, feeds = catalog.load().writers("bars")[0], catalog.load().writers("news")[0]
+    service = ingestor if name == "tickers" else feeds
+    environment = {parameter.env: " " if parameter.name == name else "x" for parameter in service.environment}
+    with pytest.raises(ConfigInvalid) as refused:
+        read(environment, service)
+    assert refused.value.code == code

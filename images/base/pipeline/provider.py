@@ -15,6 +15,7 @@ DATA_URL = "https://data.alpaca.markets"
 ROTATE = "run scripts/diagnose (was it really the key?), then runbooks/rotate-alpaca-keys"
 # What Alpaca's key ids look like; secrets are longer and of mixed case.
 KEY_ID = re.compile(r"[PAC]K[A-Z0-9]{14,26}")
+BAD_FEED = re.compile(r"invalid feed", re.IGNORECASE)
 BAD_SYMBOL = re.compile(r"invalid symbol:? *([^\s,]+)", re.IGNORECASE)
 
 Pair = tuple[Secret, Secret]
@@ -75,6 +76,12 @@ class SymbolRefused(AlpacaError):
         self.symbol = symbol
 
 
+class FeedUnknown(AlpacaError):
+    """400 for a feed that there is not: the setting's fault, not the provider's."""
+
+    code = "config_invalid"
+
+
 class OutOfTime(AlpacaError):
     """The time for fetching was used up before all was fetched."""
 
@@ -97,6 +104,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, pair: Pair,
         return TransientProviderError(f"Alpaca answered {status}: {said}")
     if status == 400 and (found := BAD_SYMBOL.search(said)):
         return SymbolRefused(f"Alpaca knows no symbol like {found[1]!r} (400); correct the parameter tickers", found[1])
+    if status == 400 and BAD_FEED.search(said):
+        return FeedUnknown(f"Alpaca knows no feed like {feed!r} (400: {said}); correct the parameter alpaca_data_feed")
     return ProviderError(f"Alpaca answered {status}: {said}; run scripts/diagnose")
 
 

@@ -83,9 +83,17 @@ def read(environment: Mapping[str, str], service: Service, *, require_all: bool 
     missing = [p for p in declared.values() if not environment.get(p.env, "").strip()]
     if missing and require_all:
         names = ", ".join(f"{p.name} ({p.env})" for p in missing)
-        raise ConfigInvalid(f"missing or blank: {names}; store the parameter under the project's path and run again")
+        raise ConfigInvalid(
+            f"missing or blank: {names}; store the parameter under the project's path and run again",
+            code=_code_of_blank(*missing),
+        )
     texts = {name: environment[p.env] for name, p in declared.items() if p not in missing}
     return Values(texts=texts, declared=declared)
+
+
+def _code_of_blank(*parameters: Parameter) -> str:
+    """A list of symbols that names none is a wrong list; one that was never stored lets no task start."""
+    return WRONG_LIST if all(parameter.kind == "symbols" for parameter in parameters) else ConfigInvalid.code
 
 
 def parse_symbols(text: str, *, where: str = "tickers") -> tuple[str, ...]:
@@ -139,7 +147,7 @@ def require_usable(parameter: Parameter, text: str) -> None:
     tell: an array of texts, or an object with just the initial one's keys and their types."""
     where = f"parameter {parameter.name} ({parameter.env})"
     if not text.strip():
-        raise ConfigInvalid(f"missing or blank: {where}", code="parameter_missing")
+        raise ConfigInvalid(f"missing or blank: {where}", code=_code_of_blank(parameter))
     if parameter.kind == "symbols":
         parse_symbols(text, where=where)
     elif parameter.kind == "json":

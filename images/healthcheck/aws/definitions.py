@@ -41,6 +41,12 @@ class Definition:
         return self.image.partition("@")[2]
 
     @property
+    def reference(self) -> str:
+        """The digest, or the tag by which the image is named."""
+        name = self.image.rpartition("/")[2]
+        return self.digest or name.partition(":")[2] or "latest"
+
+    @property
     def repository(self) -> str:
         """Its name in our registry; empty for an image from elsewhere."""
         host, _, path = self.image.partition("/")

@@ -27,8 +27,10 @@ class Images:
 
     repositories: Mapping[str, tuple[Image, ...]]
 
-    def find(self, repository: str, digest: str) -> Image | None:
-        return next((each for each in self.repositories.get(repository, ()) if each.digest == digest), None)
+    def find(self, repository: str, reference: str) -> Image | None:
+        """The image of that digest or tag."""
+        held = self.repositories.get(repository, ())
+        return next((each for each in held if reference == each.digest or reference in each.tags), None)
 
 
 def read(clients: Clients, place: Place, memory: Memory, catalog: Catalog) -> Images:

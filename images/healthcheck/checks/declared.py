@@ -101,10 +101,10 @@ def definition(snapshot: Snapshot, service: Service) -> Definition | None:
 
 
 def image(snapshot: Snapshot, service: Service) -> tuple[str, str] | None:
-    """(repository, digest) of what the service runs; None where nothing of it is deployed."""
+    """(repository, digest or tag) of what the service runs; None where nothing of it is deployed."""
     if service.kind == "task":
         found = definition(snapshot, service)
-        return (found.repository, found.digest) if found else None
+        return (found.repository, found.reference) if found else None
     function = snapshot.part(Functions).functions.get(service.task_definition)
     return (function.repository, function.digest) if function else None
 

@@ -27,8 +27,8 @@ def images_missing(snapshot: Snapshot) -> Iterator[Finding]:
     images, intent, where = snapshot.part(Images), snapshot.part(Intent), declared.place(snapshot)
     for service in snapshot.scope.catalog:
         found = declared.image(snapshot, service)
-        if not found or not found[1]:
-            continue
+        if not found or not all(found):
+            continue  # one from elsewhere is in no registry of ours
         repository, digest = found
         held = images.repositories.get(repository)
         if images.find(repository, digest):
@@ -63,10 +63,24 @@ def images_stale(snapshot: Snapshot) -> Iterator[Finding]:
         found = declared.image(snapshot, service)
         if not found or _young(snapshot, service) or not _runs_newest(snapshot, service):
             continue
-        if intent.meant(service.name, found[1]) is False:
-            yield _not_meant(snapshot, service, found[1], intent)
+        digest = _held(snapshot, *found)
+        if digest is None:
+            continue
+        if intent.meant(service.name, digest) is False:
+            yield _not_meant(snapshot, service, digest, intent)
         else:
             yield from _not_rebuilt(snapshot, service)
+
+
+def _held(snapshot: Snapshot, repository: str, reference: str) -> str | None:
+    """The digest of what is to run; None where the registry holds no such image, which is then what is wrong."""
+    images = snapshot.parts.get(Images)
+    if not repository or not isinstance(images, Images):
+        return reference
+    found = images.find(repository, reference)
+    if found:
+        return found.digest
+    return reference if images.repositories.get(repository) == () else None  # nothing was ever pushed
 
 
 def _runs_newest(snapshot: Snapshot, service: Service) -> bool:

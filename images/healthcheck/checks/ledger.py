@@ -19,6 +19,8 @@ PERIODS_MAX = 3
 # What the harness takes to end a run after its deadline, and the platform to start one.
 GRACE = timedelta(seconds=60)
 DEGRADED_MAX = 3
+# A setting does not mend itself: the first run that refuses it is enough.
+CERTAIN = ("config_invalid", "ticker_config")
 # Codes that a failing run may have recorded itself (SPEC §6).
 RECORDED = (
     "config_invalid",
@@ -87,7 +89,8 @@ def progress(service: Service, runs: Runs, now: datetime) -> Finding | None:
 
     1. A newest run without an end, past its deadline: it hangs; if others died before it, it dies.
     2. Nothing started for three periods: nobody starts it.
-    3. Two failures in a row, or one and no completed run for three periods: it fails, for its own recorded reason.
+    3. Two failures in a row, or one for a setting or without a completed run for three periods: it fails, for its own
+       recorded reason.
     4. Two runs that a later one replaced without an end: it dies.
     5. Three degraded runs in a row: it leaves work undone.
     """
@@ -104,7 +107,7 @@ def progress(service: Service, runs: Runs, now: datetime) -> Finding | None:
         return _died(service, died, severity) if died else _hangs(service, trouble[0], severity, now)
     if overdue and _not_started(service, runs, now):
         return _silent(service, runs, base, now)
-    if failed and (len(failed) >= 2 or overdue):
+    if failed and (len(failed) >= 2 or overdue or failed[0].error_code in CERTAIN):
         return _fails(service, failed, severity, completed)
     if len(died) >= 2 or (died and overdue):
         return _died(service, died, severity)

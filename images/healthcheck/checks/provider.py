@@ -11,11 +11,24 @@ from healthcheck.finding import Finding, Severity
 from healthcheck.provider import Provider
 from healthcheck.snapshot import Market, Snapshot
 
-CODES = ("key_rejected", "key_swapped", "not_entitled", "rate_limited", "provider_error", "task_network")
+CODES = (
+    "key_rejected",
+    "key_swapped",
+    "not_entitled",
+    "rate_limited",
+    "provider_error",
+    "task_network",
+    "config_invalid",
+    "ticker_config",
+)
+# What is refused for what we asked → the parameter that says it.
+OURS = {"config_invalid": "alpaca_data_feed", "ticker_config": "tickers"}
 PASSING = ("rate_limited", "provider_error")
 REPAIRS = {
     "key_rejected": f"{DIAGNOSE}; then runbooks/rotate-alpaca-keys",
     "key_swapped": "store the two values each under its own name: runbooks/rotate-alpaca-keys",
+    "config_invalid": "correct the parameter alpaca_data_feed",
+    "ticker_config": "correct the parameter tickers",
     "not_entitled": "set the parameter alpaca_data_feed to iex, or widen the subscription",
 }
 
@@ -27,7 +40,7 @@ def refused(snapshot: Snapshot) -> Iterator[Finding]:
     if code:
         yield Finding(
             code=code if code in CODES else "provider_error",
-            subject="provider",
+            subject=OURS.get(code, "provider"),
             severity=Severity.WARNING if code in PASSING else Severity.CRITICAL,
             summary=provider.data.words,
             evidence=_evidence(provider),

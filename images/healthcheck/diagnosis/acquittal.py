@@ -11,6 +11,7 @@ from healthcheck.aws.images import Images
 from healthcheck.aws.intent import Intent
 from healthcheck.aws.triggers import Triggers
 from healthcheck.checks import Report, declared, freshness
+from healthcheck.checks.provider import OURS
 from healthcheck.diagnosis.places import REFUSED_BARS, services_of
 from healthcheck.diagnosis.shape import Cleared, Unknown
 from healthcheck.diagnosis.suspects import PROVIDER, Suspect, concerned
@@ -85,9 +86,11 @@ def _provider(suspect: Suspect, snapshot: Snapshot) -> str | None:
         newest = f"; its newest bar is of {asked.newest:%Y-%m-%d %H:%M} UTC" if asked.newest else ""
         words = f"asked now with the pair that is stored, it answered on the feed {asked.feed}{newest}"
         return "; ".join(filter(None, (words, _account(asked), fetched)))
-    if suspect.code in ANSWERS_ALL_THE_SAME and asked.data.code in REFUSALS:
+    if suspect.code in ANSWERS_ALL_THE_SAME and asked.data.code in (*REFUSALS, *OURS):
         return f"it answers, by a refusal: {asked.data.words}"
     if suspect.code in ("key_rejected", "key_swapped"):
+        if asked.data.code in OURS:
+            return f"it was not the pair that was refused: {asked.data.words}"
         if asked.data.code == "not_entitled":
             return f"the pair was taken; what is refused is the feed {asked.feed}: {asked.data.words}"
         if asked.account.code is None:

@@ -65,6 +65,15 @@ def bench(mended_aws: LocalAws) -> Bench:
     return Bench(mended_aws)
 
 
+def test_a_definition_tells_when_it_was_registered(bench: Bench) -> None:
+    bench.aws.set_now(MORNING)
+    bench.ecs.register_task_definition(
+        family=bench.family, containerDefinitions=[{"name": "probe", "image": IMAGE, "memory": 64}]
+    )
+    newest = bench.ecs.describe_task_definition(taskDefinition=bench.family)["taskDefinition"]
+    assert abs(newest["registeredAt"] - MORNING) < timedelta(minutes=1)
+
+
 def test_a_task_waits_for_its_runner_however_often_it_is_looked_at(aws: LocalAws) -> None:
     bench = Bench(aws)
     task = bench.run(startedBy="scheduler")

@@ -64,6 +64,7 @@ ALL: tuple[Callable[[], None], ...] = (
     ecr.pushes_are_checked,
     ecr.untagged_images_are_known_by_digest,
     ecs.tasks_without_container_memory,
+    ecs.definitions_tell_their_age,
     ecs.inactive_definitions_are_refused,
     ecs.impossible_starts_are_refused,
     ecs_life.tasks_are_born_provisioning,

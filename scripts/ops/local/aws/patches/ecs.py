@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.ecs.exceptions import EcsClientException, InvalidParameterException
-from moto.ecs.models import EC2ContainerServiceBackend
+from moto.ecs.models import EC2ContainerServiceBackend, TaskDefinition
 
 from ops.local.aws.patches.tools import around
 
@@ -27,6 +28,15 @@ def tasks_without_container_memory() -> None:
             task_definition.container_definitions = written
 
     setattr(EC2ContainerServiceBackend, "_calculate_task_resource_requirements", staticmethod(requirements))  # noqa: B010
+
+
+def definitions_tell_their_age() -> None:
+    """A task definition says when it was registered; moto does not."""
+
+    @around(TaskDefinition, "__init__")
+    def born(original: Any, self: Any, *args: Any, **kw: Any) -> None:
+        original(self, *args, **kw)
+        self.registered_at = utcnow()
 
 
 def inactive_definitions_are_refused() -> None:
