@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from health_evidence import CATALOG, changed, healthy, ledger, past_run, state
+from healthcheck.aws.letters import GivenUp, Letters
 from healthcheck.aws.tasks import Task, Tasks
 from healthcheck.place import Place
 from healthcheck.provider import Answer, Provider
@@ -129,6 +130,11 @@ def answers(data: Answer, account: Answer = ANSWERED) -> Callable[[Snapshot], Sn
     return lambda snapshot: replace(snapshot, parts={**snapshot.parts, Provider: provider(data, account)})
 
 
+def given_up(service: str) -> Callable[[Snapshot], Snapshot]:
+    """The scheduler has given up invocations of the service."""
+    return lambda snapshot: changed(snapshot, Letters, lately={service: GivenUp(count=3, newest=NOW - MINUTE)})
+
+
 def schema(**found: Any) -> Callable[[Snapshot], Snapshot]:
     return lambda snapshot: changed(snapshot, Schema, **found)
 
@@ -142,6 +148,23 @@ def crashed(service: str, *revisions: int) -> Callable[[Snapshot], Snapshot]:
         found = replace(snapshot, parts={**snapshot.parts, Tasks: Tasks(running=(), stopped=ended, kept_by_log=True)})
         died = [past_run(service, NOW - (i + 1) * MINUTE, None) for i in range(len(revisions))]
         return runs(found, **{service: [*died, past_run(service, SINCE)]})
+
+    return tell
+
+
+def unstarted(reason: str, *services: str) -> Callable[[Snapshot], Snapshot]:
+    """Their last tasks were stopped before a container ran."""
+
+    def tell(snapshot: Snapshot) -> Snapshot:
+        ended = tuple(
+            replace(_task(CATALOG[name].task_definition, 1, NOW - (i + 1) * MINUTE), reason=reason, exit_code=None,
+                    stop_code="TaskFailedToStart", started_at=None)
+            for name in services for i in range(3)
+        )  # fmt: skip
+        return replace(
+            silent(*services)(snapshot),
+            parts={**silent(*services)(snapshot).parts, Tasks: Tasks(running=(), stopped=ended, kept_by_log=True)},
+        )
 
     return tell
 
@@ -204,11 +227,11 @@ def targets(*services: str, **target: Any) -> Callable[[Account], None]:
     return inject
 
 
-def distrusted(account: Account) -> None:
+def distrusted(account: Account, role: str = ROLE) -> None:
     document = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
                                "Principal": {"Service": "events.amazonaws.com"}}]}  # fmt: skip
     account.client("iam").update_assume_role_policy(
-        RoleName=ROLE, PolicyDocument=json.dumps({"Version": "2012-10-17", **document})
+        RoleName=role, PolicyDocument=json.dumps({"Version": "2012-10-17", **document})
     )
 
 
@@ -289,6 +312,16 @@ def pinned(service: str, *, gone: bool = False) -> Callable[[Account], None]:
     return inject
 
 
+def walled(account: Account) -> None:
+    """The tasks' security group lets no HTTPS out."""
+    ec2 = account.client("ec2")
+    (group,) = (
+        each for each in ec2.describe_security_groups()["SecurityGroups"] if each["GroupName"] == f"{PROJECT}-tasks"
+    )
+    out = [each for each in group["IpPermissionsEgress"] if each.get("FromPort") == 443]
+    ec2.revoke_security_group_egress(GroupId=group["GroupId"], IpPermissions=out)
+
+
 def alarm_changed(name: str, **fields: Any) -> Callable[[Account], None]:
     def inject(account: Account) -> None:
         cloudwatch = account.client("cloudwatch")
@@ -337,6 +370,7 @@ def two_stores(snapshot: Snapshot) -> Snapshot:
     return runs(snapshot, **{INGESTOR: known[INGESTOR], DISPATCHER: later})
 
 
+TIMED_OUT = "unable to retrieve ecr registry auth: dial tcp: i/o timeout. Please check your task network configuration"
 REJECTED = failing(INGESTOR, "key_rejected", "Alpaca refused the key pair: 401 unauthorized")
 FAULTS: dict[str, Fault] = {
     "1 four schedules gone, the key rotated": Fault(
@@ -389,6 +423,11 @@ FAULTS: dict[str, Fault] = {
     "6 unknown subnet and group": Fault(
         causes=names("target_network", CLASSIFIER), inject=targets(CLASSIFIER, **NOWHERE), tell=silent(CLASSIFIER)
     ),
+    "6 the group lets nothing out": Fault(
+        causes=names("task_network", "network"),
+        inject=walled,
+        tell=unstarted(f"ResourceInitializationError: {TIMED_OUT}", INGESTOR, SIGNALS),
+    ),
     "7 the role of nothing": Fault(
         causes=names("role_missing", NEWS),
         inject=targets(NEWS, RoleArn="arn:aws:iam::123456789012:role/ops-pipeline-gone"),
@@ -396,6 +435,11 @@ FAULTS: dict[str, Fault] = {
     ),
     "8 the trust names only events": Fault(
         causes=names("role_trust", ROLE), inject=distrusted, tell=silent(*CATALOG.services)
+    ),
+    "8 ECS may not take the task's role": Fault(
+        causes=names("role_trust", f"{PROJECT}-{SIGNALS.replace('_', '-')}-execution"),
+        inject=lambda account: distrusted(account, f"{PROJECT}-{SIGNALS.replace('_', '-')}-execution"),
+        tell=both(silent(SIGNALS), given_up(SIGNALS)),
     ),
     "9 may run one family only": Fault(
         causes=names("role_run_task", ROLE), inject=one_family, tell=silent(*TASKS[1:])

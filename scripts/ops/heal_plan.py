@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from ops.drift_live_part import ClientsOf, pages
 from ops.heal_declared import Declared, family_of
+from pipeline import catalog
 
 # What GetSchedule tells beside what CreateSchedule takes.
 TOLD = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata", "ActionAfterCompletion")
@@ -213,7 +214,7 @@ class Healer:
         return bool(found["status"] == "ACTIVE")
 
     def _undeclared_schedules(self) -> Iterator[Item]:
-        """Second schedules on our families and functions."""
+        """Second schedules on our families and functions, and what is named like ours and that nobody declared."""
         scheduler = self.clients("scheduler")
         for each in pages(scheduler, "list_schedules", "Schedules"):
             key = {"Name": each["Name"], "GroupName": each["GroupName"]}
@@ -221,7 +222,7 @@ class Healer:
             if (mine and mine["GroupName"] == each["GroupName"]) or each.get("State") == "DISABLED":
                 continue
             whole = scheduler.get_schedule(**key)
-            if not self._starts_ours(whole["Target"]):
+            if not self._starts_ours(whole["Target"]) and not self._looks_ours(each):
                 continue
             yield Item(
                 kind="undeclared schedule",
@@ -231,6 +232,10 @@ class Healer:
                 act=partial(self._silence_schedule, key, whole),
                 right=partial(self._is_silent, key),
             )
+
+    def _looks_ours(self, schedule: Mapping[str, Any]) -> bool:
+        prefix = f"{catalog.load().project}-"
+        return schedule["Name"].startswith(prefix) or schedule["GroupName"] in self.declared.groups
 
     def _silence_schedule(self, key: Mapping[str, str], whole: Mapping[str, Any]) -> None:
         scheduler = self.clients("scheduler")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from applied_stack import applied, push_images
-from fault_cases import COMBINATIONS, FAULTS, Fault, starting, told
-from health_evidence import CATALOG, TICKERS
+from fault_cases import CLASSIFIER, COMBINATIONS, FAULTS, TASKS, Fault, crashed, runs, starting, told
+from health_evidence import CATALOG, TICKERS, changed, past_run
 from healthcheck import aws, checks
 from healthcheck.aws import clients as aws_clients
 from healthcheck.aws.clients import Clients
 from healthcheck.aws.memory import Memory
+from healthcheck.aws.tasks import Tasks
 from healthcheck.diagnosis import diagnose as reasoning
 from healthcheck.diagnosis.shape import Diagnosis, Verdict
 from healthcheck.place import Place
-from healthcheck.snapshot import Scope
+from healthcheck.snapshot import Scope, Snapshot
 from market_rows import MINUTE, NOW
 from ops import diagnose_read
 from ops.local.aws import LocalAws
@@ -97,3 +99,37 @@ def test_claims_wait_for_a_dispatcher_that_cannot_run_and_not_for_its_input(acco
     found = diagnosed(account, clients, starting("24 YAML in"), starting("28 a claim"))
     assert causes(found) == starting("24 YAML in").causes
     assert "stuck_rows:dispatches claimed" in found.causes[0].explains
+
+
+def test_a_revision_that_crashes_beside_a_newer_one_has_no_grace(account: Account, clients: Clients) -> None:
+    account.aws.set_now(NOW - MINUTE)
+    assert (
+        causes(diagnosed(account, clients, replace(starting("11 pinned to an older"), tell=lambda told: told))) == set()
+    )
+    account.aws.restore()
+    account.aws.set_now(NOW - MINUTE)
+    fault = starting("11 pinned to an older")
+    assert causes(diagnosed(account, clients, fault)) == fault.causes
+
+
+def test_a_task_that_could_leave_no_record_did_not_crash(account: Account, clients: Clients) -> None:
+    minutes = [name for name in TASKS if CATALOG[name].period == MINUTE]
+
+    def away(snapshot: Snapshot) -> Snapshot:
+        """The database was away for nine minutes, in which the last run of a five-minute service fell."""
+        found = crashed(CLASSIFIER, 1, 1)(snapshot)
+        ended = [replace(each, created_at=NOW - 4 * MINUTE, execution_id="unknown")
+                 for each in found.part(Tasks).stopped]  # fmt: skip
+        kept = {name: [past_run(name, NOW - i * MINUTE) for i in (1, 2, 11, 12)] for name in minutes}
+        known = runs(found, **kept, **{CLASSIFIER: [past_run(CLASSIFIER, NOW - 14 * MINUTE)]})
+        return changed(known, Tasks, stopped=tuple(ended))
+
+    def there(snapshot: Snapshot) -> Snapshot:
+        return runs(
+            away(snapshot), **{name: [past_run(name, NOW - i * MINUTE) for i in range(1, 9)] for name in minutes}
+        )
+
+    assert f"task_crash:{CLASSIFIER}" not in causes(diagnosed(account, clients, Fault(causes=frozenset(), tell=away)))
+    account.aws.restore()
+    account.aws.set_now(NOW - 18 * MINUTE)
+    assert f"task_crash:{CLASSIFIER}" in causes(diagnosed(account, clients, Fault(causes=frozenset(), tell=there)))

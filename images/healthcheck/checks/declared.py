@@ -15,7 +15,9 @@ from pipeline.catalog import Service
 
 # A deployment registers a revision, then moves the schedule, then deregisters the old one: what is this young may be
 # one under way.
-DEPLOYING = timedelta(minutes=3)
+DEPLOYING = timedelta(seconds=150)
+# Two crashes are a pattern, one may be luck.
+CRASHES_MIN = 2
 
 
 def place(snapshot: Snapshot) -> Place:

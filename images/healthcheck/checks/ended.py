@@ -19,6 +19,8 @@ from pipeline.catalog import Service
 # What the harness takes to end a run after its deadline, and Fargate to bring a task up.
 GRACE = timedelta(seconds=120)
 FAILURES_MIN = 2
+# What a start may be late by.
+STARTING = timedelta(seconds=5)
 # What every start fetches over the network.
 FETCHED_FROM = ("ecr.api", "ecr.dkr", "logs", "ssm")
 # The words of a task that did not start (ECS developer guide, "Stopped tasks error messages") → the cause they prove.
@@ -29,14 +31,6 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"invalid parameters|ParameterNotFound", "parameter_missing"),
     (r"CannotPull.*(not found|does not exist|manifest unknown)", "image_missing"),
 )
-# A part of the account that explains such a start by itself: then that finding tells it, and better.
-EXPLAINED: dict[str, tuple[Callable[[Snapshot], Iterable[Finding]], ...]] = {
-    "role_trust": (rights.roles_distrusted, rights.roles_missing),
-    "parameter_denied": (stored.parameters_denied,),
-    "parameter_missing": (stored.parameters_missing,),
-    "image_missing": (images_checks.images_missing,),
-    "task_crash": (stored.logs_missing,),
-}
 
 
 def tasks_ended_badly(snapshot: Snapshot) -> Iterator[Finding]:
@@ -79,8 +73,29 @@ def _unrecorded(snapshot: Snapshot, service: Service, failed: Sequence[Task]) ->
     runs = snapshot.parts.get(Runs)
     if not isinstance(runs, Runs):
         return all((task.exit_code or 0) >= 128 for task in failed)
+    if _ledger_was_away(snapshot, runs, failed[0]):
+        return False
     told = {run.execution_id for run in runs.recent.get(service.name, ()) if run.error or run.outcome}
     return not any(task.execution_id in told for task in failed[:FAILURES_MIN])
+
+
+def _ledger_was_away(snapshot: Snapshot, runs: Runs, task: Task) -> bool:
+    """Whether nobody left a record about the time of the task, and others have since: then it could not leave one.
+
+    Asked of the services that start most often among those whose known runs go back so far."""
+    at = task.created_at
+    starts = {
+        service: [run.started_at for run in runs.recent.get(service.name, ())]
+        for service in snapshot.scope.catalog
+        if service.kind == "task"
+    }
+    covering = [service for service, found in starts.items() if found and min(found) <= at]
+    period = min((service.period for service in covering), default=None)
+    if period is None:
+        return False
+    known = [start for service in covering if service.period == period for start in starts[service]]
+    near = any(abs(start - at) <= period / 2 + STARTING for start in known)
+    return not near and max(known) > at
 
 
 def _is_explained(snapshot: Snapshot, service: Service, code: str) -> bool:
@@ -167,6 +182,16 @@ def _blocked(service: Service, placement: Placement, network: Network) -> str | 
     without = [name for name in FETCHED_FROM if not network.reaches_service(placement, name)]
     return problem if outside or without else None
 
+
+# A part of the account that explains such a start by itself: then that finding tells it, and better.
+EXPLAINED: dict[str, tuple[Callable[[Snapshot], Iterable[Finding]], ...]] = {
+    "task_network": (ways_out_closed,),
+    "role_trust": (rights.roles_distrusted, rights.roles_missing),
+    "parameter_denied": (stored.parameters_denied,),
+    "parameter_missing": (stored.parameters_missing,),
+    "image_missing": (images_checks.images_missing,),
+    "task_crash": (stored.logs_missing,),
+}
 
 CHECKS = (
     Check(

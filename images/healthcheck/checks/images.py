@@ -17,8 +17,6 @@ from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Runs, Snapshot
 from pipeline.catalog import Service
 
-# Two crashes are a pattern, one may be luck.
-CRASHES_MIN = 2
 BROKEN_FUNCTION = ("ImageDeleted", "ImageAccessDenied", "InvalidImage")
 
 
@@ -126,17 +124,17 @@ def _not_rebuilt(snapshot: Snapshot, service: Service) -> Iterator[Finding]:
     """A revision that was to mend a crash has the very image that crashed before, and crashes alike."""
     definition = declared.definition(snapshot, service) if service.kind == "task" else None
     before = _predecessor(snapshot, definition) if definition else None
-    if not definition or not before or before.digest != definition.digest:
+    if not definition or not before or before.reference != definition.reference:
         return
     crashed = _crashed(snapshot, service)
     own, older = crashed.get(definition.revision, 0), crashed.get(before.revision, 0)
-    if own >= CRASHES_MIN and older >= CRASHES_MIN:
+    if own >= declared.CRASHES_MIN and older >= declared.CRASHES_MIN:
         yield Finding(
             code="image_stale",
             subject=service.name,
             severity=Severity.CRITICAL,
             summary=f"revision {definition.revision} of {definition.family} crashes like revision {before.revision}, "
-            f"and has the same image {definition.digest[:19]}: it was not rebuilt",
+            f"and has the same image {definition.reference[:19]}: it was not rebuilt",
             evidence={
                 "definition": definition.arn,
                 "before": before.arn,

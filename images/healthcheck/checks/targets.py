@@ -9,6 +9,7 @@ from typing import Any
 from healthcheck.aws.definitions import Definition, Definitions
 from healthcheck.aws.functions import Functions
 from healthcheck.aws.intent import Intent
+from healthcheck.aws.tasks import Tasks
 from healthcheck.aws.triggers import Schedule, Triggers
 from healthcheck.checks import declared
 from healthcheck.checks.check import HEAL, Check
@@ -102,7 +103,7 @@ def revisions_stale(snapshot: Snapshot) -> Iterator[Finding]:
     """A schedule is pinned to an older revision, though a newer ACTIVE one has the image that was meant.
 
     An older one on purpose is what the lock file says, and comes as a new revision. One that is minutes old may be a
-    deployment under way."""
+    deployment under way, unless what is started meanwhile keeps crashing."""
     definitions, intent = snapshot.part(Definitions), snapshot.part(Intent)
     for service, schedule in declared.schedules(snapshot):
         if service.kind != "task" or schedule.target.family != service.task_definition:
@@ -119,7 +120,7 @@ def revisions_stale(snapshot: Snapshot) -> Iterator[Finding]:
             and intent.meant(service.name, each.digest) is not False
         ]
         newest = max(newer, key=lambda each: each.revision, default=None)
-        if newest and not _deploying(newest, snapshot):
+        if newest and (not _deploying(newest, snapshot) or _crashes(pinned, snapshot)):
             stale = _wrong(
                 "target_revision_stale",
                 service,
@@ -132,6 +133,15 @@ def revisions_stale(snapshot: Snapshot) -> Iterator[Finding]:
             # The declared one is brought back; a newer one that nobody declared is not taken away by that.
             by_hand = f"aws ecs deregister-task-definition --task-definition {newest.family}:{newest.revision}"
             yield replace(stale, repair=f"{HEAL}; if revision {newest.revision} was made by hand, {by_hand}")
+
+
+def _crashes(definition: Definition, snapshot: Snapshot) -> bool:
+    """Whether the last tasks of the revision ran and ended badly."""
+    tasks = snapshot.parts.get(Tasks)
+    stopped = tasks.stopped if isinstance(tasks, Tasks) else ()
+    own = [task for task in stopped if (task.family, task.revision) == (definition.family, definition.revision)]
+    last = own[: declared.CRASHES_MIN]
+    return len(last) == declared.CRASHES_MIN and all(task.failed and task.exit_code is not None for task in last)
 
 
 def _deploying(definition: Definition, snapshot: Snapshot) -> bool:

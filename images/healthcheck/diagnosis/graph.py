@@ -157,7 +157,7 @@ def _edges_of_start(service: Service) -> Iterator[tuple[Node, Node]]:
     name = service.name
     yield from ((Node(link, name), Node("run", name)) for link in RUNS)
     yield from ((Node(link, name), Node("completion", name)) for link in STARTS)
-    yield from ((Node(link, name), Node("delivery", name)) for link in ("starter", "target"))
+    yield from ((Node(link, name), Node("delivery", name)) for link in ("starter", "target", "own_role"))
 
 
 def _edges_of_rows(service: Service) -> Iterator[tuple[Node, Node]]:

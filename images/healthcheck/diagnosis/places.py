@@ -28,7 +28,7 @@ STARTS_IT = "which starts it"
 # Bars that break a constraint are the provider's too, but a matter of their own.
 REFUSED_BARS = ("provider_error", "bars_rejected")
 # Of findings of one code about one thing, the one that names the thing itself comes first.
-THINGS = ("migrations", "tables", "database", "provider", "tickers")
+THINGS = ("migrations", "tables", "database", "provider", "tickers", "network")
 
 
 @dataclass(frozen=True, kw_only=True)
