@@ -85,7 +85,7 @@ def read(environment: Mapping[str, str], service: Service, *, require_all: bool 
         names = ", ".join(f"{p.name} ({p.env})" for p in missing)
         raise ConfigInvalid(
             f"missing or blank: {names}; store the parameter under the project's path and run again",
-            code=_code_of_blank(*missing),
+            code=_code_of_blank(*missing) if all(p.env in environment for p in missing) else ConfigInvalid.code,
         )
     texts = {name: environment[p.env] for name, p in declared.items() if p not in missing}
     return Values(texts=texts, declared=declared)
