@@ -141,11 +141,9 @@ def test_a_long_poll_of_a_queue_ends_though_the_time_jumps(aws: LocalAws) -> Non
     sqs = aws.client("sqs")
     queue = sqs.create_queue(QueueName="q")["QueueUrl"]
     answers: list[dict[str, object]] = []
-    poll = threading.Thread(
-        target=lambda: answers.append(aws.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=2))
-    )
+    poll = threading.Thread(target=lambda: answers.append(sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=3)))
     poll.start()
-    time.sleep(0.5)
+    time.sleep(1.5)  # the call is under way
     aws.set_now(MORNING - timedelta(days=3650))
     poll.join(15)
     assert [answer.get("Messages") for answer in answers] == [None]

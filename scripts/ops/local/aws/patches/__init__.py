@@ -80,6 +80,7 @@ ALL: tuple[Callable[[], None], ...] = (
     scheduler.groups_must_exist,
     sqs.attributes_not_named_stay,
     sqs.old_messages_are_gone,
+    sqs.long_polls_go_by_the_wall,
     sns.subscriptions_wait_for_confirmation,
     sns.confirmations,
     sns.people_get_mail,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from moto.sqs.models import Queue, SQSBackend
+from moto.sqs.models import Message, Queue, SQSBackend
 
 from ops.local.aws.patches.tools import around
 
@@ -30,3 +30,26 @@ def old_messages_are_gone() -> None:
             while queue._messages and queue._messages[0].sent_timestamp < oldest:
                 queue._messages.pop(0)
         return queue
+
+
+def long_polls_go_by_the_wall() -> None:
+    """A client waits seconds of its own; moto waits for an hour of the day, which never comes if time goes back."""
+
+    @around(SQSBackend, "receive_message")
+    def receive_message(
+        original: Any,
+        self: Any,
+        queue_name: str,
+        count: int,
+        wait_seconds_timeout: int,
+        visibility_timeout: int,
+        message_attribute_names: list[str] | None = None,
+    ) -> list[Message]:
+        queue = self.get_queue(queue_name)
+        deadline = time.monotonic() + wait_seconds_timeout
+        while True:
+            found: list[Message] = original(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
+            left = deadline - time.monotonic()
+            if found or left <= 0:
+                return found
+            queue.wait_for_messages(min(1, left))
