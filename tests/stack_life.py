@@ -36,18 +36,21 @@ class Life:
     again: Timed
     restored: Timed
     after_restore: Record
+    seen: Any
     left: dict[str, list[str]]
     state_left: dict[str, Any]
 
 
-def live(found: Workspace) -> Life:
-    """Applies, plans again, restarts from the snapshot, plans again, lifts the protection and destroys."""
+def live(found: Workspace, look: Callable[[Workspace], Any] = lambda applied: None) -> Life:
+    """Applies, plans again, restarts from the snapshot, plans again, lifts the protection and destroys. What `look` has
+    seen of the applied environment is in the life's `seen`."""
     aws = found.aws
     assert aws
     with aws:
         planned = found.plan()
         applied_ = timed(found.apply)
         again = timed(found.plan)
+        seen = look(found)
     restored = timed(lambda: aws.up(detached=False))
     with aws:
         after_restore = found.plan()
@@ -63,6 +66,7 @@ def live(found: Workspace) -> Life:
             again=again,
             restored=restored,
             after_restore=after_restore,
+            seen=seen,
             left=everything_of_ours(aws.client),
             state_left=found.state(),
         )

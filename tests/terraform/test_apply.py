@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from applied_stack import applied, workspace
+from ops import drift
+from ops.local.aws import roles
+from ops.local.aws.environment import ACCOUNT
 from ops.terraform_workspace import Workspace
 from stack_life import PROJECT, live
 
@@ -15,15 +24,60 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("environment", ["local", "production"])
-def test_an_environment_is_applied_planned_empty_restored_and_destroyed_whole(environment: str, tmp_path: Path) -> None:
-    """One test an environment and not four, so that parallel workers do not each apply it."""
-    life = live(workspace(environment, tmp_path))
+def test_an_environment_is_applied_planned_empty_restored_and_destroyed_whole(
+    environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One test an environment and not five, so that parallel workers do not each apply it."""
+    life = live(workspace(environment, tmp_path), partial(as_the_workflows, monkeypatch))
     assert life.planned.counts["create"] > 150
     assert not life.again.value.applyable, f"the second plan is not empty: {life.again.value.counts}"
     assert life.restored.value.restored.startswith("restored the state of ")
     assert not life.after_restore.applyable, f"the plan after a restore is not empty: {life.after_restore.counts}"
     assert {kind: names for kind, names in life.left.items() if names} == {}
     assert "root_module" not in life.state_left.get("values", {})
+    if environment == "production":  # the roles of the workflows suffice for their work, and for no other
+        assert life.seen["drift"].findings == []
+        assert life.seen["drift"].unchecked == []
+        assert not life.seen["plan"].applyable, f"a pull request's plan is not empty: {life.seen['plan'].counts}"
+        assert life.seen["beyond"] == dict.fromkeys(("plan", "drift", "push"), "AccessDeniedException")
+
+
+def as_the_workflows(monkeypatch: pytest.MonkeyPatch, found: Workspace) -> dict[str, Any]:
+    """What GitHub's workflows see of the environment, each with the credentials of its role alone."""
+    assert found.aws
+    github = [
+        name
+        for role in found.aws.client("iam").list_roles(MaxItems=1000)["Roles"]
+        if "-github-" in (name := role["RoleName"])
+    ]
+    seen: dict[str, Any] = {"beyond": {}}
+    for kind in sorted(name.rpartition("-")[2] for name in github):
+        with monkeypatch.context() as patch:
+            for name, value in roles.session(
+                found.aws.url, f"arn:aws:iam::{ACCOUNT}:role/{PROJECT}-github-{kind}"
+            ).items():
+                patch.setenv(name, value)
+            theirs = Workspace(
+                environment=found.environment,
+                environ=dict(os.environ),
+                work=found.work / kind,
+                variables=found.variables,
+                shown=False,
+            )
+            seen["beyond"][kind] = refusal(boto3.client("scheduler"))
+            if kind == "drift":
+                seen[kind] = drift.check(theirs, drift.clients_of(theirs), datetime.now(UTC))
+            elif kind == "plan":
+                theirs.environ = {**theirs.environ, "TF_CLI_ARGS_plan": "-lock=false -refresh=false"}
+                seen[kind] = theirs.plan()
+    return seen
+
+
+def refusal(scheduler: Any) -> str:
+    """The error code of an attempt to change something."""
+    with pytest.raises(ClientError) as refused:
+        scheduler.delete_schedule(Name="any")
+    return str(refused.value.response["Error"]["Code"])
 
 
 @pytest.fixture(scope="module")

@@ -59,8 +59,10 @@ data "aws_iam_policy_document" "plan" {
       "cloudtrail:LookupEvents", "cloudwatch:Describe*", "cloudwatch:GetDashboard", "cloudwatch:List*",
       "ec2:Describe*", "ecr:Describe*", "ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy", "ecr:List*", "ecs:Describe*", "ecs:List*",
       "events:Describe*", "events:List*", "iam:Get*", "iam:List*", "kms:Describe*", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:List*",
-      "lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetFunctionCodeSigningConfig", "lambda:List*",
-      "logs:Describe*", "logs:List*", "rds:Describe*", "rds:List*", "scheduler:Get*", "scheduler:List*", "secretsmanager:DescribeSecret",
+      "lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetFunctionCodeSigningConfig",
+      "lambda:GetPolicy", "lambda:List*",
+      "logs:Describe*", "logs:List*", "rds:Describe*", "rds:List*", "s3:ListAllMyBuckets", "scheduler:Get*", "scheduler:List*",
+      "secretsmanager:DescribeSecret", "secretsmanager:ListSecrets",
       "sns:Get*", "sns:List*", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:List*", "ssm:Describe*", "ssm:List*", "tag:Get*",
     ]
     resources = ["*"]
@@ -92,8 +94,12 @@ data "aws_iam_policy_document" "plan" {
   }
 
   statement {
-    sid       = "ReadOwnBuckets"
-    actions   = ["s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration"]
+    # Without ListBucket a bucket answers 403 to whether it exists, and the provider plans to make it again.
+    sid = "ReadOwnBuckets"
+    actions = [
+      "s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
+      "s3:GetReplicationConfiguration", "s3:ListBucket",
+    ]
     resources = ["arn:aws:s3:::${var.project}-*"]
   }
 }

@@ -73,3 +73,24 @@ def test_a_denial_of_everything_beats_an_allowance(aws: LocalAws) -> None:
 
 def test_who_has_no_role_may_everything_as_before(aws: LocalAws) -> None:
     assert aws.client("scheduler").list_schedules()["Schedules"] == []
+
+
+def test_a_bucket_is_held_to_whole_policies(aws: LocalAws) -> None:
+    s3 = aws.client("s3")
+    for name in ("pages", "others"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+        s3.put_object(Bucket=name, Key="a/b", Body=b"1")
+    allow(
+        aws,
+        {"Effect": "Allow", "Action": "s3:GetEncryptionConfiguration", "Resource": "arn:aws:s3:::pages"},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::pages/a/*"},
+    )
+    mine = client(aws, "s3")
+    mine.put_object(Bucket="pages", Key="a/b", Body=b"2")
+    assert code(lambda: mine.get_bucket_encryption(Bucket="pages")) == "ServerSideEncryptionConfigurationNotFoundError"
+    assert s3.get_object(Bucket="pages", Key="a/b")["Body"].read() == b"2"
+    assert code(lambda: mine.put_object(Bucket="others", Key="a/b", Body=b"2")) == "AccessDenied"
+    assert code(lambda: mine.put_object(Bucket="pages", Key="b", Body=b"2")) == "AccessDenied"
+    assert code(lambda: mine.get_bucket_tagging(Bucket="pages")) == "AccessDenied"
+    assert code(lambda: mine.head_bucket(Bucket="pages")) == "403"
+    assert code(lambda: mine.delete_objects(Bucket="pages", Delete={"Objects": [{"Key": "a/b"}]})) == "AccessDenied"

@@ -33,6 +33,7 @@ ALL: tuple[Callable[[], None], ...] = (
     core.services_are_found_at_once,
     iam.secure_transport_is_no_denial,
     access.roles_are_held_to_their_policies,
+    access.buckets_are_held_to_policies,
     cloudwatch.composite_alarms,
     cloudwatch.alarms_are_born_without_data,
     cloudwatch.alarms_keep_their_state,

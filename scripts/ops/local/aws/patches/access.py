@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.models import iam_backends
+from moto.s3.exceptions import S3AccessDeniedError
+from moto.s3.responses import S3Response
 
 from healthcheck import iam
 from healthcheck.iam import Policy
@@ -26,6 +29,30 @@ CODES = {
     **dict.fromkeys(("cloudwatch", "iam", "rds", "sns", "sqs", "sts"), "AccessDenied"),
 }
 
+# Where an action's prefix is not what the SDK calls the service.
+PREFIXES = {"resourcegroupstaggingapi": "tag"}
+# What S3's sub-resources are called in an action (service authorization reference, Amazon S3); moto knows some of them.
+SUBRESOURCES = {
+    "accelerate": "AccelerateConfiguration",
+    "acl": "BucketAcl",
+    "cors": "BucketCORS",
+    "encryption": "EncryptionConfiguration",
+    "lifecycle": "LifecycleConfiguration",
+    "location": "BucketLocation",
+    "logging": "BucketLogging",
+    "notification": "BucketNotification",
+    "object-lock": "BucketObjectLockConfiguration",
+    "ownershipControls": "BucketOwnershipControls",
+    "policy": "BucketPolicy",
+    "policyStatus": "BucketPolicyStatus",
+    "publicAccessBlock": "BucketPublicAccessBlock",
+    "replication": "ReplicationConfiguration",
+    "requestPayment": "BucketRequestPayment",
+    "tagging": "BucketTagging",
+    "versioning": "BucketVersioning",
+    "website": "BucketWebsite",
+}
+
 
 class AccessDenied(ServiceException):
     """A class of our own: moto takes the name of an exception's module for that of the service."""
@@ -38,7 +65,8 @@ def roles_are_held_to_their_policies() -> None:
     @around(BaseResponse, "call_action")
     def call_action(original: Any, self: BaseResponse) -> Any:
         role = roles.role_of(self.headers.get(TOKEN) or "")
-        refused = _refused(role, f"{self.boto3_service_name}:{self._get_action()}") if role else None
+        prefix = PREFIXES.get(self.boto3_service_name, self.boto3_service_name)
+        refused = _refused(role, f"{prefix}:{self._get_action()}") if role else None
         if refused is None:
             return original(self)
         code = CODES.get(self.boto3_service_name, "AccessDeniedException")
@@ -46,11 +74,48 @@ def roles_are_held_to_their_policies() -> None:
         return status, headers, body
 
 
+def buckets_are_held_to_policies() -> None:
+    """S3 says action and resource of every call, so that whole policies are judged, resources and conditions too."""
+
+    @around(S3Response, "_authenticate_and_authorize_s3_action")
+    def authorize(original: Any, self: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
+        original(self, bucket_name=bucket_name, key_name=key_name)
+        arn = roles.role_of(self.headers.get(TOKEN) or "")
+        if arn is None:
+            return
+        role = _role(arn)
+        resource = "/".join(filter(None, (bucket_name, key_name)))
+        asked = iam.Request(
+            principal=iam.role(arn),
+            action=_bucket_action(self) if bucket_name and not key_name else f"s3:{self.data['Action']}",
+            resource=f"arn:aws:s3:::{resource}" if resource else "*",
+        )
+        if role is None or not iam.evaluate(asked, iam.Policies(identity=tuple(_policies(role)))):
+            raise S3AccessDeniedError
+
+
+def _bucket_action(response: Any) -> str:
+    """The action of a call on a bucket itself."""
+    query = parse_qs(urlsplit(response.uri).query, keep_blank_values=True)
+    named = next((SUBRESOURCES[each] for each in query if each in SUBRESOURCES), None)
+    if named is None:
+        return "s3:ListBucket" if response.method == "HEAD" else f"s3:{response.data['Action']}"
+    if response.method == "DELETE" and named in ("BucketPolicy", "BucketWebsite"):
+        return f"s3:Delete{named}"
+    return f"s3:{'Get' if response.method == 'GET' else 'Put'}{named}"
+
+
+def _role(arn: str) -> Any:
+    """The role as it is now; None where it is gone."""
+    account, name = arn.split(":")[4], arn.rpartition("/")[2]
+    return next((each for each in iam_backends[account]["aws"].roles.values() if each.name == name), None)
+
+
 def _refused(role_arn: str, action: str) -> str | None:
     """IAM's sentence, or None where the role may."""
     account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
     who = f"User: arn:aws:sts::{account}:assumed-role/{name}/session is not authorized to perform: {action}"
-    role = next((each for each in iam_backends[account]["aws"].roles.values() if each.name == name), None)
+    role = _role(role_arn)
     if role is None:
         return f"{who} because the role does not exist"
     if action in FREE:
