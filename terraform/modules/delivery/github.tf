@@ -107,7 +107,6 @@ data "aws_iam_policy_document" "plan" {
 # A refresh decrypts every SecureString only to throw the value away: the provider asks no other way. So what refreshes can read
 # secrets, and that is code on main; a pull request, whose code nobody has read yet, plans with -refresh=false.
 data "aws_iam_policy_document" "drift" {
-  #checkov:skip=CKV_AWS_356:as for plan
   source_policy_documents = [data.aws_iam_policy_document.plan.json]
 
   statement {
