@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from healthcheck.place import Place, dashed
+from ops.local import applied
+from ops.terraform_workspace import Workspace
 from pipeline import catalog
 from pipeline.catalog import Catalog, Service
 from plane_world import PROJECT, Account
@@ -25,7 +29,12 @@ COPIED = (
 
 def grown(count: int) -> Catalog:
     """The catalogue with so many services; the further ones touch no table."""
-    raw = yaml.safe_load(catalog.find_file().read_text(encoding="utf-8"))
+    return catalog.parse(grown_raw(count))
+
+
+def grown_raw(count: int) -> dict[str, Any]:
+    """The same as it is read from a file."""
+    raw: dict[str, Any] = yaml.safe_load(catalog.find_file().read_text(encoding="utf-8"))
     for number in range(count - len(raw["services"])):
         raw["services"][f"extra_{number}"] = {
             "purpose": f"Stands for a further service, number {number}.",
@@ -36,7 +45,23 @@ def grown(count: int) -> Catalog:
             "deadline_seconds": 240,
             "parameters": ["tickers"],
         }
-    return catalog.parse(raw)
+    return raw
+
+
+def undeployed(count: int, folder: Path) -> Workspace:
+    """ENV=local in `folder` with so many services by its own catalogue and lock, and nothing deployed."""
+    raw, file = grown_raw(count), folder / "services.yaml"
+    file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    images = {
+        name: {
+            "repository": f"{PROJECT}/{name}",
+            "digest": f"sha256:{hashlib.sha256(name.encode()).hexdigest()}",
+            "git_sha": "",
+            "built_at": "",
+        }
+        for name in raw["services"]
+    }
+    return applied.workspace("local", folder / "work", images, {"catalog_file": str(file)})
 
 
 def deploy(account: Account, services: Catalog, place: Place) -> None:

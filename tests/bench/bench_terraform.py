@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from applied_stack import workspace
-from stack_life import live
+from many_services import undeployed
+from stack_life import live, timed
+
+GROWN = (12, 50, 200)
 
 
 def run() -> dict[str, Any]:
     """Wall seconds of each step, and how many resources were made."""
+    grown = {f"{count}_services": planned(count) for count in GROWN}
     with tempfile.TemporaryDirectory() as folder:
         life = live(workspace("local", Path(folder)))
     return {
@@ -21,4 +25,16 @@ def run() -> dict[str, Any]:
         "apply_seconds": round(life.applied.seconds, 1),
         "empty_plan_seconds": round(life.again.seconds, 1),
         "restore_seconds": round(life.restored.seconds, 1),
+        "first_plan_of": grown,
     }
+
+
+def planned(count: int) -> dict[str, float]:
+    """A first plan of so many services by the catalogue alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        account = undeployed(count, Path(folder))
+        assert account.aws
+        with account.aws:
+            account.ready()
+            plan = timed(account.plan)
+    return {"resources": plan.value.counts["create"], "seconds": round(plan.seconds, 1)}

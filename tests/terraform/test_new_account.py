@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from applied_stack import workspace
+from many_services import undeployed
 from ops.terraform_bootstrap import bootstrap
 from pipeline import catalog
 
@@ -36,3 +37,18 @@ def test_a_new_account_begins_with_bucket_repositories_and_schedules_at_rest(tmp
         planned = json.loads(account.files.json.read_text(encoding="utf-8"))["resource_changes"]
         states = [each["change"]["after"]["state"] for each in planned if each["type"] == "aws_scheduler_schedule"]
         assert states == ["DISABLED"] * len(services)
+
+
+def test_two_hundred_services_take_a_catalogue_alone(tmp_path: Path) -> None:
+    """What the two hundredth adds is no more than what the twelfth did."""
+    creates = {}
+    for count in (12, 200):
+        (folder := tmp_path / str(count)).mkdir()
+        account = undeployed(count, folder)
+        assert account.aws
+        with account.aws:
+            creates[count] = account.plan().counts["create"]
+            planned = json.loads(account.files.json.read_text(encoding="utf-8"))["resource_changes"]
+        names = {each["change"]["after"]["name"] for each in planned if each["type"] == "aws_scheduler_schedule"}
+        assert len(names) == count
+    assert creates[200] < creates[12] * 200 / 12
