@@ -112,10 +112,15 @@ def _ages(view: View) -> Table:
 
 
 def _findings(view: View) -> Iterator[Text]:
-    roots = [each for each in view.findings if not each.causes]
-    for each in roots:
+    for each in view.roots:
         yield Text()
         yield from _finding(each, sum(each.name in other.causes for other in view.findings))
+    for unread in view.unread:
+        yield Text()
+        yield Text(f"{TEXT[State.UNKNOWN]} could not read: {', '.join(unread.parts)}", style=STYLES[State.UNKNOWN])
+        yield Text(f"  {unread.reason}")
+        yield Text(f"  leaves open: {', '.join(each.subject for each in unread.open)}", style="dim")
+        yield Text(f"  run: {unread.open[0].repair}", style="bold")
     for each in view.over:
         ended = f", over at {_at(each.cleared_at)}" if each.cleared_at else ""
         yield Text(f"over  {each.code} {each.subject}{ended}", style="dim")

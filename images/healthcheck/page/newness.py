@@ -119,4 +119,4 @@ def _gaps(snapshot: Snapshot) -> tuple[datetime | None, str]:
         return UNREAD
     lost = sum(gap.minutes for gap in missing.gaps)
     newest = max((gap.last_minute for gap in missing.gaps), default=None)
-    return newest, f"{lost} minutes lost and not backfilled" if lost else "no minute is lost"
+    return newest, f"{lost} minutes lost and not backfilled" if lost else "none is recorded"

@@ -15,7 +15,7 @@ from healthcheck.page.markup import NOTHING, Html, age, clock, cut, join, tag
 from healthcheck.page.recent import ShownSignal
 from healthcheck.page.states import Standing, State
 from healthcheck.page.strips import Kind
-from healthcheck.page.view import FindingView, Lacking, ServiceView, View
+from healthcheck.page.view import FindingView, Lacking, ServiceView, Unread, View
 
 SHOWN_FINDINGS = 60
 SHOWN_OVER = 10
@@ -26,13 +26,14 @@ EVIDENCE_LONG = 2000
 
 def findings(view: View) -> Html:
     """Root causes with what they explain, then what nobody can tell."""
-    roots = [each for each in view.findings if not each.causes]
+    roots, unread = view.roots, view.unread
     shown = [_finding(each, view) for each in roots[:SHOWN_FINDINGS]]
+    shown += [_unread(each, view) for each in unread[:SHOWN_FINDINGS]]
     more = f"and {len(roots) - SHOWN_FINDINGS} more; run scripts/diagnose" if len(roots) > SHOWN_FINDINGS else None
     empty = _nothing_found(view) if not shown else None
     return _section(
         "findings",
-        "What is wrong" if roots else "Findings",
+        "What is wrong" if roots else "What could not be seen" if unread else "Findings",
         empty,
         tag("ol", *shown, class_="findings") if shown else None,
         tag("p", more, class_="quiet") if more else None,
@@ -50,7 +51,6 @@ def _nothing_found(view: View) -> Html:
 
 def _finding(found: FindingView, view: View) -> Html:
     effects = [each for each in view.findings if found.name in each.causes]
-    since = found.since or found.first_seen
     return tag(
         "li",
         tag(
@@ -61,19 +61,51 @@ def _finding(found: FindingView, view: View) -> Html:
             " ",
             tag("bdi", cut(found.subject, 120)),
         ),
-        tag(
-            "p",
-            "since " if found.since else "first seen " if since else "new at ",
-            clock(since or view.now, view.now),
-            f", {age(view.now - since)} ago" if since else None,
-            None if found.seen else "; not seen this time, open until it is missed twice or can be judged",
-            class_="quiet",
-        ),
+        _begun(found, view),
         tag("p", cut(found.summary, LONG)),
         _command(found.repair),
         _effects(effects) if effects else None,
         _evidence(found.evidence),
         class_=f"finding is-{signs.of_severity(found.severity)}",
+    )
+
+
+def _begun(found: FindingView, view: View) -> Html:
+    since = found.since or found.first_seen
+    return tag(
+        "p",
+        "since " if found.since else "first seen " if since else "new at ",
+        clock(since or view.now, view.now),
+        f", {age(view.now - since)} ago" if since else None,
+        None if found.seen else "; not seen this time, open until it is missed twice or can be judged",
+        class_="quiet",
+    )
+
+
+def _unread(unread: Unread, view: View) -> Html:
+    items = [
+        tag(
+            "li",
+            tag("code", each.code),
+            " ",
+            tag("bdi", each.subject),
+            ": ",
+            cut(each.summary.partition("?")[0], 200),
+            "?",
+        )
+        for each in unread.open[:SHOWN_FINDINGS]
+    ]
+    count = len(unread.open)
+    left = f"{count} question{'' if count == 1 else 's'} left open"
+    oldest = min(unread.open, key=lambda each: each.since or each.first_seen or view.now)
+    return tag(
+        "li",
+        tag("h3", signs.sign(State.UNKNOWN), " could not read: ", tag("bdi", cut(", ".join(unread.parts), 120))),
+        _begun(oldest, view),
+        tag("p", cut(unread.reason, LONG)),
+        _command(oldest.repair),
+        tag("details", tag("summary", left), tag("ul", *items)),
+        class_=f"finding is-{State.UNKNOWN}",
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from healthcheck.aws.intent import Intent
-from healthcheck.checks import Report
+from healthcheck.checks import ALL, Report
 from healthcheck.checks.resting import is_paused
 from healthcheck.diagnosis.shape import Cleared, Diagnosis, Verdict, plain
 from healthcheck.finding import Finding, Severity
@@ -36,6 +36,7 @@ from pipeline.sessions import Session
 
 # A market is never closed for longer.
 HORIZON = timedelta(days=14)
+CHECKS = frozenset(check.name for check in ALL)
 
 T = TypeVar("T")
 
@@ -67,7 +68,8 @@ class FindingView:
     """A finding as people are told it. `causes`: what explains it, as code:subject; none where it is a root cause.
 
     `since`: when it began, where anything tells; `first_seen`: when a healthcheck first saw it. `seen` False: it is
-    open, but was not found this time."""
+    open, but was not found this time. `unjudged`: a check's own word that it could not be made, with part → reason as
+    its evidence."""
 
     code: str
     subject: str
@@ -79,11 +81,21 @@ class FindingView:
     first_seen: datetime | None
     causes: tuple[str, ...] = ()
     seen: bool = True
+    unjudged: bool = False
     cleared_at: datetime | None = None
 
     @property
     def name(self) -> str:
         return f"{self.code}:{self.subject}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unread:
+    """One reason why something could not be read, the `parts` that it kept back, and the questions left open by it."""
+
+    reason: str
+    parts: tuple[str, ...]
+    open: tuple[FindingView, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +127,25 @@ class View:
     def table(self, name: str) -> Standing:
         """A table by its name."""
         return next(each for each in self.tables if each.name == name)
+
+    @property
+    def roots(self) -> tuple[FindingView, ...]:
+        """What is wrong, less what follows from something else that is, and less what could not be judged."""
+        return tuple(each for each in self.findings if not each.causes and not each.unjudged)
+
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """Why checks could not be judged. Many share a reason, told once; who has several is told under each."""
+        parts: dict[str, dict[str, None]] = {}
+        left: dict[str, list[FindingView]] = {}
+        for each in self.findings:
+            for part, reason in each.evidence.items() if each.unjudged else ():
+                parts.setdefault(str(reason), {})[part] = None
+                left.setdefault(str(reason), []).append(each)
+        return tuple(
+            Unread(reason=reason, parts=tuple(parts[reason]), open=tuple(questions))
+            for reason, questions in left.items()
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON can hold it; times as ISO 8601."""
@@ -243,6 +274,7 @@ def _views(
             first_seen=row.first_seen if row else None,
             causes=effect.causes if effect else (),
             seen=finding.key in seen,
+            unjudged=finding.severity is Severity.UNKNOWN and finding.subject in CHECKS,
         )
 
 

@@ -90,3 +90,16 @@ def test_bars_that_were_not_read_are_unknown() -> None:
 
 def test_a_page_is_small_enough_for_a_phone() -> None:
     assert len(page.render(view_of(healthy())).encode()) < 200_000
+
+
+def test_what_many_checks_could_not_read_is_told_once_with_the_questions_left_open() -> None:
+    snapshot = healthy()
+    blind = Unreadable(reason="permission denied", code=None)
+    seen = view_of(replace(snapshot, parts=dict.fromkeys(snapshot.parts, blind)))
+    [unread] = seen.unread
+    assert seen.roots == ()
+    assert unread.reason == "permission denied"
+    assert {each.subject for each in unread.open} == {check.name for check in checks.due(snapshot) if check.needs}
+    findings = page.render(seen).partition('id="findings"')[2].partition("</section>")[0]
+    assert findings.count("permission denied") == 1
+    assert all(f">{each.subject}<" in findings for each in unread.open)
