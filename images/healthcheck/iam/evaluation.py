@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from healthcheck.iam.conditions import holds
@@ -42,7 +43,7 @@ class Request:
     context: Context = field(default_factory=Context)
     resource_account: str = ""
 
-    @property
+    @cached_property
     def keys(self) -> Context:
         """All condition keys of the request; what the caller said explicitly wins."""
         return self.context.over(self.principal.context())
@@ -132,7 +133,7 @@ def may_assume(
 def _matches(request: Request, policies: Policies) -> Iterable[Match]:
     for kind, one in _all(policies):
         for statement in one.statements:
-            if not _failing(request, kind, one, statement):
+            if _applies(request, kind, one, statement):
                 naming = _naming(statement, request.principal) if kind == "resource" else ""
                 yield Match(kind=kind, policy=one.name, sid=statement.sid, effect=statement.effect, naming=naming)
 
@@ -154,8 +155,20 @@ def _all(policies: Policies) -> Iterable[tuple[Kind, Policy]]:
         yield "boundary", policies.boundary
 
 
+def _applies(request: Request, kind: Kind, of: Policy, statement: Statement) -> bool:
+    """Whether the request meets every element. Most fail at the action, which is all that is then looked at."""
+    if not covers_action(statement, request.action):
+        return False
+    variables = request.keys if of.variables else None
+    return (
+        _covers_resource(statement, request, kind, variables)
+        and (kind != "resource" or bool(_naming(statement, request.principal)))
+        and all(holds(test, request.keys, variables) for test in statement.conditions)
+    )
+
+
 def _failing(request: Request, kind: Kind, of: Policy, statement: Statement) -> list[tuple[str, str]]:
-    """The elements of the statement that the request does not meet, with what they asked for; empty when it applies."""
+    """The elements of the statement that the request does not meet, with what they asked for."""
     keys = request.keys
     variables = keys if of.variables else None
     failing = []

@@ -124,8 +124,9 @@ class Application:
             status, answer = self.go_back()
         else:
             status, answer = self.own_page(page, body)
-        start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps(answer, default=str).encode()]
+        told = json.dumps(answer, default=str).encode()
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(told)))])
+        return [told]
 
     def own_page(self, page: tuple[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
         try:
