@@ -26,6 +26,7 @@ GROUPS: Mapping[str, str] = {
     "codes": "Every other code",
     "combinations": "Faults at once",
     "innocents": "Innocent situations",
+    "whole": "Whole sessions without a fault",
     "blind": "Where something cannot be read",
     "alarms": "What the alarms see by themselves",
     ".": "The incident, and others",
