@@ -11,6 +11,7 @@ import heapq
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -30,6 +31,7 @@ from ops.local.schedules import (
     after_failure,
     execution_id,
     fires_between,
+    next_fire,
     rule_dead_letter,
     rule_input,
     schedule_dead_letter,
@@ -99,7 +101,20 @@ class Triggers:
         while self._pending and self._pending[0][0] < at + MINUTE:
             due, _, call = heapq.heappop(self._pending)
             made.append(self._attempt(call, max(due, at)))
+        self._delete_completed(at)
         return made
+
+    def _delete_completed(self, at: datetime) -> None:
+        """A schedule that asks for it is deleted after its last invocation, which its retries belong to."""
+        going = {call.by.arn for _, _, call in self._pending}
+        for schedule in self.deployed.schedules():
+            if schedule.action_after_completion != "DELETE" or schedule.arn in going:
+                continue
+            over = at - timedelta(minutes=max(0, schedule.window.minutes - 1))
+            if next_fire(schedule, over) is None:
+                scheduler = self.deployed.client("scheduler")
+                with suppress(scheduler.exceptions.ResourceNotFoundException):
+                    scheduler.delete_schedule(Name=schedule.name, GroupName=schedule.group)
 
     def _calls(self, at: datetime) -> list[Call]:
         """This minute's invocations in an order drawn from their names: AWS promises the minute, not the order."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.scheduler.exceptions import ScheduleGroupNotFound, ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule
+from moto.scheduler.responses import EventBridgeSchedulerResponse
 
 from ops.local.aws.patches.tools import around
 
@@ -16,7 +17,8 @@ AT = re.compile(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)")
 
 
 def update_resets_what_is_left_out() -> None:
-    """UpdateSchedule replaces the whole: no State is ENABLED, no ActionAfterCompletion is NONE; moto loses the state.
+    """UpdateSchedule replaces the whole: no State is ENABLED, no ActionAfterCompletion is NONE; moto loses the state and
+    leaves what follows completion as it was.
 
     https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
     """
@@ -24,6 +26,14 @@ def update_resets_what_is_left_out() -> None:
     @around(Schedule, "update")
     def update(original: Any, self: Any, **kwargs: Any) -> None:
         original(self, **{**kwargs, "state": kwargs.get("state") or "ENABLED"})
+
+    @around(EventBridgeSchedulerResponse, "update_schedule")
+    def update_schedule(original: Any, self: Any) -> Any:
+        answer = original(self)
+        name = self.uri.split("?")[0].split("/")[-1]
+        schedule = self.scheduler_backend.get_schedule(self._get_param("GroupName"), name)
+        schedule.action_after_completion = self._get_param("ActionAfterCompletion")
+        return answer
 
 
 def expressions_are_checked() -> None:
