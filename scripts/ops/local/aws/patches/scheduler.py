@@ -17,8 +17,8 @@ AT = re.compile(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)")
 
 
 def update_resets_what_is_left_out() -> None:
-    """UpdateSchedule replaces the whole: no State is ENABLED, no ActionAfterCompletion is NONE; moto loses the state and
-    leaves what follows completion as it was.
+    """UpdateSchedule replaces the whole: no State is ENABLED, no ActionAfterCompletion is NONE; moto loses the state
+    and leaves what follows completion as it was.
 
     https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
     """
