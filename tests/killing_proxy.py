@@ -71,7 +71,8 @@ def killing_proxy(port: int) -> Iterator[KillingProxy]:
             server.shutdown()
 
 
-READS = ("Describe", "Get", "List", "Lookup")
+READS = ("Describe", "Filter", "Get", "List", "Lookup")
+SCHEDULE = {"POST": "CreateSchedule", "PUT": "UpdateSchedule", "DELETE": "DeleteSchedule"}
 
 
 def name_of(method: str, path: str, target: str, body: bytes) -> str:
@@ -81,4 +82,7 @@ def name_of(method: str, path: str, target: str, body: bytes) -> str:
         asked = json.loads(body or b"{}")
         named = asked.get("Name") or ",".join(asked.get("Names", [])) or asked.get("taskDefinition", "")
         return "" if action.startswith(READS) else f"{action} {named}"
-    return f"PutObject {path.split('?')[0]}" if method == "PUT" else ""
+    path = path.split("?")[0]
+    if path.startswith("/schedules/"):
+        return f"{SCHEDULE[method]} {path.removeprefix('/schedules/')}" if method in SCHEDULE else ""
+    return f"PutObject {path}" if method == "PUT" else ""

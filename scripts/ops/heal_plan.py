@@ -160,17 +160,16 @@ class Healer:
         for wanted in self.declared.schedules.values():
             live = self._schedule(wanted)
             differences = dict(differing(wanted, live)) if live else {"exists": (True, False)}
-            if not differences:
-                continue
-            yield Item(
-                kind="schedule",
-                name=wanted["Name"],
-                what="make it again" if live is None else "put it right",
-                differences=differences,
-                act=partial(self._put_schedule, wanted),
-                right=partial(self._is_right, wanted),
-                service=wanted["GroupName"],
-            )
+            if differences:
+                yield Item(
+                    kind="schedule",
+                    name=wanted["Name"],
+                    what="make it again" if live is None else "put it right",
+                    differences=differences,
+                    act=partial(self._put_schedule, wanted),
+                    right=partial(self._is_right, wanted),
+                    service=wanted["GroupName"],
+                )
             yield from self._unstartable(wanted)
 
     def _schedule(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:

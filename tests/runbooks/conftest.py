@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 
 import pytest
@@ -17,7 +18,7 @@ from pipeline import catalog
 from plane_world import feeds_of
 from runbook_world import RunbookWorld
 
-nursery.preload("ops.runbook.rotate_alpaca_keys", "ops.runbook.command", "boto3")
+nursery.preload("ops.runbook.rotate_alpaca_keys", "ops.runbook.recover_schedules", "ops.runbook.command", "boto3")
 MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_sessions=1)
 
 
@@ -38,18 +39,36 @@ def containers() -> Iterator[Containers]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def world(
-    stack: LocalAws, containers: Containers, postgres_server: Postgres, database_template: str
-) -> Iterator[RunbookWorld]:
-    """As it was applied, with the service that fetches bars on its schedule and no other."""
+@contextmanager
+def opened(stack: LocalAws, containers: Containers, server: Postgres, template: str) -> Iterator[RunbookWorld]:
+    """The account as it was applied, with a database and a provider of its own."""
     stack.restore()
-    database = postgres_server.create_database("runbooks", template=database_template)
+    database = server.create_database("runbooks", template=template)
     with Exchange(MARKET, rate_limit=None) as exchange, feeds_of([]) as feeds:
         made = RunbookWorld(stack, containers, database, exchange, feeds, MARKET)
         try:
-            made.begin()
             yield made
         finally:
             made.close()
             database.drop()
+
+
+@pytest.fixture(scope="module")
+def world(
+    stack: LocalAws, containers: Containers, postgres_server: Postgres, database_template: str
+) -> Iterator[RunbookWorld]:
+    """With the service that fetches bars on its schedule and no other."""
+    with opened(stack, containers, postgres_server, database_template) as made:
+        made.begin()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def whole_world(
+    stack: LocalAws, containers: Containers, postgres_server: Postgres, database_template: str
+) -> Iterator[RunbookWorld]:
+    """With every service, each of which has run."""
+    with opened(stack, containers, postgres_server, database_template) as made:
+        for _ in range(6):
+            made.minute(alarms=False)
+        yield made
