@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 ENV ?=
 terraform = $(python) -m ops.terraform $(1) --env '$(ENV)' $(if $(REHEARSE),--rehearse)
 
-.PHONY: help demo test bootstrap plan apply destroy drift cost build-images push local-aws check fmt bench matrix score docs schema lock hooks clean
+.PHONY: help demo test bootstrap plan apply destroy drift cost build-images push local-aws check fmt bench matrix score drill docs schema lock hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ matrix: .venv/ready ## Replay the real days, each service out and killed in turn
 
 score: .venv/ready ## Play every scenario: faults, faults at once, innocents (hours, resumes); ONLY='faults/row0*'
 	@$(python) -m ops.score $(if $(ONLY),--only '$(ONLY)')
+
+drill: .venv/ready ## RUNBOOK=…: play the trouble that a runbook is for, run it, and add what it cost to docs/drills.md
+	@$(python) -m ops.drill --runbook '$(RUNBOOK)'
 
 docs: .venv/ready ## Write the generated parts of README.md, runbooks/README.md and docs/ anew
 	@$(python) -m ops.docs
@@ -79,7 +82,7 @@ hooks: .venv/ready ## Have git run `make check` before each commit
 	@.venv/bin/pre-commit install
 
 clean: ## Remove all that the other targets made, the local database too
-	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .setup.* bench-results
+	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .setup.* bench-results drill-results
 
 .venv/ready: requirements.lock pyproject.toml
 	@scripts/ops/setup

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from healthcheck.aws.definitions import Definitions
@@ -23,6 +24,9 @@ from pipeline.settings import require_usable
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
 # How alike two names must be for one to be a misspelling of the other; alpaca_api_key and alpaca_key_id are.
 ALIKE = 0.6
+# Where a rotation keeps a new value until it is switched to; what has waited for longer was left behind.
+STAGED = "/next"
+STAGED_AT_MOST = timedelta(hours=1)
 
 
 def parameters_missing(snapshot: Snapshot) -> Iterator[Finding]:
@@ -119,7 +123,7 @@ def parameters_unread(snapshot: Snapshot) -> Iterator[Finding]:
     for service in catalog:
         known |= set(declared.needed_parameters(snapshot, service).values())
     for name, parameter in sorted(snapshot.part(Parameters).parameters.items()):
-        if name in known:
+        if name in known or _is_staged(name, parameter, known, snapshot.now):
             continue
         alike = get_close_matches(name.lower(), known, n=1, cutoff=ALIKE)
         readers = [s.name for s in catalog if alike and alike[0] in declared.needed_parameters(snapshot, s).values()]
@@ -141,6 +145,12 @@ def parameters_unread(snapshot: Snapshot) -> Iterator[Finding]:
             repair=(f"store its value as {alike[0]}, then " if alike else "")
             + f"aws ssm delete-parameter --name {name}",
         )
+
+
+def _is_staged(name: str, parameter: Parameter, known: Collection[str], now: datetime) -> bool:
+    """Whether it waits beside a parameter that is read, for a rotation that may still be under way."""
+    beside = name.removesuffix(STAGED)
+    return beside != name and beside in known and now - parameter.modified_at < STAGED_AT_MOST
 
 
 def values_unusable(snapshot: Snapshot) -> Iterator[Finding]:

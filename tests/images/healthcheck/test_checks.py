@@ -10,7 +10,8 @@ import pytest
 
 from health_evidence import CATALOG, TICKERS, changed, healthy, ledger, past_run, state
 from healthcheck import checks, measures
-from healthcheck.checks import freshness
+from healthcheck.aws.parameters import Parameter
+from healthcheck.checks import freshness, stored
 from healthcheck.finding import Change, Finding, Severity
 from healthcheck.snapshot import (
     Dispatching,
@@ -495,3 +496,19 @@ def test_a_part_that_a_check_did_not_ask_for_is_an_error() -> None:
     snapshot = replace(healthy(), parts={})
     with pytest.raises(TypeError, match="needs"):
         snapshot.part(Market)
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "staged"),
+    [
+        ("/ops-pipeline/alpaca_key_id/next", timedelta(minutes=59), True),
+        ("/ops-pipeline/alpaca_key_id/next", timedelta(hours=1), False),
+        ("/ops-pipeline/alpaca_api_key/next", timedelta(minutes=1), False),
+        ("/ops-pipeline/alpaca_key_id", timedelta(minutes=1), False),
+    ],
+)
+def test_what_waits_for_a_rotation_is_unread_on_purpose_for_an_hour(name: str, age: timedelta, staged: bool) -> None:
+    parameter = Parameter(
+        name=name, arn="", type="SecureString", key="", version=1, modified_at=NOW - age, modified_by=""
+    )
+    assert stored._is_staged(name, parameter, {"/ops-pipeline/alpaca_key_id"}, NOW) is staged
