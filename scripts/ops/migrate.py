@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from ops.migrate_rehearsal import Rehearsal
 
 DONE, FAILED, PENDING, REFUSED = 0, 1, 3, 4
+# Option → what the task runs instead of a whole migration.
+ACTS = {
+    "--check": ("pipeline.migrate", "--check"),
+    "--renew-logins": ("pipeline.rotation", "--renew"),
+    "--close-logins": ("pipeline.rotation", "--close"),
+}
 
 
 @click.command()
@@ -30,14 +36,25 @@ DONE, FAILED, PENDING, REFUSED = 0, 1, 3, 4
 @click.option("--env", "environment", metavar="NAME", help="Instead: an account's database, by a task of its own.")
 @click.option("--rehearse", is_flag=True, help="With --env: on a local AWS and PostgreSQL in the account's place.")
 @click.option("--check", is_flag=True, help="Change nothing; say what is pending.")
-def cli(url: str | None, environment: str | None, rehearse: bool, check: bool) -> int:
+@click.option("--renew-logins", is_flag=True, help="With --env: move every service to its other login, anew.")
+@click.option("--close-logins", is_flag=True, help="With --env: close the logins that the services have left.")
+def cli(
+    url: str | None, environment: str | None, rehearse: bool, check: bool, renew_logins: bool, close_logins: bool
+) -> int:
     """Apply pending migrations, then set the services' grants.
 
-    With --env also make or heal one login a service and store its address. Exit codes: 0 up to date, 1 failed, 2 usage,
-    3 pending, 4 refused.
+    With --env also make or heal one login a service and store its address. Passwords are rotated in two steps, between
+    which both logins of a service work: --renew-logins, and ten minutes later --close-logins. Exit codes: 0 done or up
+    to date, 1 failed, 2 usage, 3 pending or too early, 4 refused.
     """
+    asked = [option for option, given in zip(ACTS, (check, renew_logins, close_logins), strict=True) if given]
+    if len(asked) > 1:
+        raise click.UsageError(f"one at a time: {' '.join(asked)}")
     if environment:
-        return in_account(open_workspace(environment, rehearse=rehearse, shown=False), check=check)
+        workspace = open_workspace(environment, rehearse=rehearse, shown=False)
+        return in_account(workspace, ACTS[asked[0]] if asked else ())
+    if renew_logins or close_logins:
+        raise click.UsageError(f"{asked[0]} goes with --env: only an account has logins of its own for the services")
     if rehearse:
         raise click.UsageError("--rehearse goes with --env: it plays an account")
     if not url:
@@ -55,8 +72,8 @@ def here(url: str, *, check: bool) -> int:
     return PENDING if check and found else DONE
 
 
-def in_account(workspace: Workspace, *, check: bool) -> int:
-    """Starts the task that migrates, shows what it says, and returns its exit code."""
+def in_account(workspace: Workspace, command: Sequence[str] = ()) -> int:
+    """Starts the task that migrates, shows what it says, and returns its exit code. `command` stands for its own."""
     outputs = workspace.outputs()
     if not outputs.get("migration"):
         raise Refused(
@@ -69,7 +86,7 @@ def in_account(workspace: Workspace, *, check: bool) -> int:
             definition=outputs["migration"]["task_definition_arn"],
             network=outputs["network"],
             environment=rehearsal.environment if rehearsal else {},
-            command=["pipeline.migrate", "--check"] if check else [],
+            command=command,
         )
         task = task_run.start(clients, order)
         if rehearsal:

@@ -37,7 +37,7 @@ def client(account: Workspace, service: str) -> Any:
 
 
 def run(account: Workspace, capsys: pytest.CaptureFixture[str], *, check: bool = False) -> tuple[int, list[str]]:
-    code = migrate.in_account(account, check=check)
+    code = migrate.in_account(account, migrate.ACTS["--check"] if check else ())
     return code, capsys.readouterr().out.splitlines()
 
 
@@ -66,6 +66,19 @@ def test_a_check_tells_what_is_wrong_with_3_and_changes_nothing(
     assert run(account, capsys)[0] == migrate.DONE
 
 
+def test_logins_are_closed_no_sooner_than_no_run_can_come_with_them(
+    account: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Right after a migration nothing is moved and nothing closed: runs may still come with what was just stored."""
+    run(account, capsys)
+    assert migrate.in_account(account, migrate.ACTS["--renew-logins"]) == migrate.DONE
+    assert sum("its other login may be in use until" in line for line in capsys.readouterr().out.splitlines()) == len(
+        SERVICES
+    )
+    assert migrate.in_account(account, migrate.ACTS["--close-logins"]) == migrate.DONE
+    assert sum(line.endswith("_b is closed") for line in capsys.readouterr().out.splitlines()) == len(SERVICES)
+
+
 def test_a_start_that_is_refused_is_told_in_ecs_words(account: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the right to the master password the container never runs."""
     role, kept = "ops-pipeline-migrate-execution", client(account, "iam")
@@ -76,7 +89,7 @@ def test_a_start_that_is_refused_is_told_in_ecs_words(account: Workspace, capsys
     )
     try:
         with pytest.raises(TaskFailed, match=r"ended before its container ran: .*secretsmanager:GetSecretValue"):
-            migrate.in_account(account, check=False)
+            migrate.in_account(account)
     finally:
         kept.put_role_policy(RoleName=role, PolicyName="start", PolicyDocument=json.dumps(document))
 
@@ -93,7 +106,7 @@ def test_a_definition_that_is_gone_is_told_in_ecs_words(account: Workspace) -> N
 def test_an_environment_without_a_database_is_refused(account: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Workspace, "outputs", lambda self: {"migration": None})
     with pytest.raises(Refused, match="has no database of its own; migrate the one in DATABASE_URL"):
-        migrate.in_account(account, check=False)
+        migrate.in_account(account)
 
 
 # What its two roles may and may not do, asked of IAM's own rules with the policies as deployed.

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -20,13 +22,15 @@ from psycopg import sql
 from ops.local.aws import LocalAws
 from ops.local.postgres import SUPERUSER, Postgres
 from ops.local.postgres_account import AccountDatabase, hand_over
-from pipeline import catalog, migrate, store
+from pipeline import catalog, migrate, rotation, store
 from pipeline.catalog import Service
 from pipeline.errors import DatabaseUnreachable
 from pipeline.migrate import DONE, FAILED, WORK_REMAINS, Addresses
 from pipeline.settings import Secret
 from pipeline.store import logins
 
+Act = Callable[..., int]
+AT_ONCE, LATER = timedelta(), timedelta(minutes=30)
 MASTER, MASTER_PASSWORD = "pipeline_admin", "the/master's:own@password"
 SERVICES = list(catalog.load())
 ONE = SERVICES[0]
@@ -64,6 +68,20 @@ class World:
         self.said.clear()
         account = migrate.read(self.environment)
         return migrate.prepare(account, self.addresses, catalog.load(), say or self.said.append, check=check)
+
+    def rotate(self, act: Act, after: timedelta) -> int:
+        """Renews or closes logins, so long after now."""
+        self.said.clear()
+        account = migrate.read(self.environment)
+        return act(account, self.addresses, catalog.load(), self.said.append, datetime.now(UTC) + after)
+
+    def opens(self, address: str, service: Service = ONE) -> bool:
+        """Whether the service gets in with it."""
+        try:
+            store.connect(address, role=service.name).close()
+        except DatabaseUnreachable:
+            return False
+        return True
 
     @property
     def master(self) -> str:
@@ -357,3 +375,92 @@ def test_the_image_that_runs_it_carries_the_sdk() -> None:
     """terraform/migration.tf takes the image of the service that writes findings."""
     (watcher,) = [service.name for service in SERVICES if "findings" in service.writes]
     assert "boto3" in (REPOSITORY / "images" / watcher / "requirements.in").read_text().split()
+
+
+# ── rotation ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rotation_moves_every_service_and_both_logins_work_until_the_first_is_closed(world: World) -> None:
+    world.run()
+    before = world.all_stored()
+    assert world.rotate(rotation.renew, LATER) == DONE
+    after = world.all_stored()
+    for service in SERVICES:
+        assert logins.split(after[service.name])[0] == f"{service.name}_b"
+        assert world.opens(before[service.name], service)
+        assert world.opens(after[service.name], service)
+    assert world.rotate(rotation.close, AT_ONCE) == WORK_REMAINS
+    assert all(world.opens(before[service.name], service) for service in SERVICES)
+    assert world.rotate(rotation.close, LATER) == DONE
+    for service in SERVICES:
+        assert not world.opens(before[service.name], service)
+        assert world.opens(after[service.name], service)
+    assert world.run() == DONE
+    assert world.all_stored() == after
+
+
+def test_who_was_moved_just_now_is_not_moved_back(world: World) -> None:
+    """A rotation that was killed is begun again, and must not take the login of a run that is under way."""
+    world.run()
+    world.rotate(rotation.renew, LATER)
+    after = world.all_stored()
+    assert world.rotate(rotation.renew, AT_ONCE) == DONE
+    assert world.all_stored() == after
+    assert sum("may be in use until" in line for line in world.said) == len(SERVICES)
+
+
+def test_the_next_rotation_takes_the_login_that_was_closed(world: World) -> None:
+    world.run()
+    first = world.stored()
+    world.rotate(rotation.renew, LATER)
+    world.rotate(rotation.close, LATER)
+    assert world.rotate(rotation.renew, LATER) == DONE
+    login, _ = logins.split(world.stored())
+    assert login == f"{ONE.name}_a"
+    assert world.stored() != first
+    assert world.opens(world.stored())
+    assert not world.opens(first)
+
+
+@pytest.mark.parametrize("act", [rotation.renew, rotation.close], ids=["renew", "close"])
+def test_where_the_stored_login_does_not_work_the_other_is_left_alone(world: World, act: Act) -> None:
+    world.run()
+    first = world.stored()
+    world.rotate(rotation.renew, LATER)
+    before = world.stored()
+    world.as_master("alter role {} nologin", f"{ONE.name}_b")
+    assert world.rotate(act, LATER) == WORK_REMAINS
+    assert f"{ONE.name}: {ONE.name}_b may not connect; first let scripts/migrate heal that" in world.said
+    assert world.stored() == before
+    assert world.opens(first)
+
+
+def test_a_rotation_that_dies_between_password_and_parameter_is_finished_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run()
+    before = world.all_stored()
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(Addresses, "put", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        world.rotate(rotation.renew, LATER)
+    assert world.all_stored() == before
+    assert all(world.opens(before[service.name], service) for service in SERVICES)
+    assert world.rotate(rotation.renew, LATER) == DONE
+    assert all(world.opens(world.stored(service), service) for service in SERVICES)
+
+
+def test_no_password_of_a_rotation_is_said_or_in_the_servers_log(world: World) -> None:
+    world.run()
+    world.rotate(rotation.renew, LATER)
+    said, passwords = "\n".join(world.said), [_password(address) for address in world.all_stored().values()]
+    log = (world.database.server.data_dir / "server.log").read_text()
+    assert not [password for password in passwords if password in said or password in log]
+
+
+def test_a_rotation_wants_to_be_told_which_half_of_it(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rotation.run(world.environment, []) == FAILED
+    assert "say one of --renew, --close" in capsys.readouterr().err
+
+
+def _password(address: str) -> str:
+    return str(urlsplit(address).password)

@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NoReturn
 
 import psycopg
@@ -39,6 +40,14 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A service's address as the parameter store has it, and since when. It holds a password: never shown."""
+
+    value: str = field(repr=False)
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Addresses:
     """The services' addresses in the parameter store, /<project>/database_url/<service>."""
 
@@ -49,10 +58,16 @@ class Addresses:
     def name(self, service: Service) -> str:
         return f"/{self.project}/database_url/{service.name}"
 
-    def find(self, service: Service) -> str | None:
+    def look(self, service: Service) -> Stored | None:
         """What is stored, or None where there is no such parameter."""
         answer = self.ssm.get_parameters(Names=[self.name(service)], WithDecryption=True)
-        return next((str(found["Value"]) for found in answer["Parameters"]), None)
+        found = ((str(each["Value"]), each["LastModifiedDate"]) for each in answer["Parameters"])
+        return next((Stored(value=value, at=at) for value, at in found), None)
+
+    def find(self, service: Service) -> str | None:
+        """The address alone."""
+        stored = self.look(service)
+        return stored.value if stored else None
 
     def put(self, service: Service, address: Secret) -> None:
         """Stores it over what was there. The key is said each time: AWS would take its own default instead."""
@@ -75,7 +90,7 @@ def prepare(account: Account, addresses: Addresses, services: Catalog, say: Say,
 
     Raises PipelineError, psycopg.Error or the parameter store's errors. Killed at any point, the next one goes on.
     """
-    with store.connect(account.master.reveal(), name="migrate") as connection, _alone(connection, say):
+    with store.connect(account.master.reveal(), name="migrate") as connection, alone(connection, say):
         left = _schema(connection, services, say, check=check)
         for service in services:
             left += _login(connection, account, addresses, service, say, check=check)
@@ -110,7 +125,7 @@ def _login(
 
 
 @contextmanager
-def _alone(connection: Connection, say: Say) -> Iterator[None]:
+def alone(connection: Connection, say: Say) -> Iterator[None]:
     """Two at once are one after the other; whoever dies gives the lock back with its connection."""
     got = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
     if not (got and got[0]):
@@ -125,16 +140,24 @@ def _alone(connection: Connection, say: Say) -> Iterator[None]:
 
 def run(environment: Mapping[str, str], arguments: Sequence[str] = ()) -> int:
     """One run from environment to exit code: 0 all is as it should be, 1 failed, 3 something remains to be done."""
+
+    def act(account: Account, addresses: Addresses, services: Catalog, say: Say) -> int:
+        if unknown := [word for word in arguments if word != "--check"]:
+            raise ConfigInvalid(f"unknown argument {' '.join(unknown)}; there is --check")
+        return prepare(account, addresses, services, say, check="--check" in arguments)
+
+    return in_account(environment, act)
+
+
+def in_account(environment: Mapping[str, str], act: Callable[[Account, Addresses, Catalog, Say], int]) -> int:
+    """Does that with what the task was given; its exit code, 1 with one line where it fails."""
     import boto3  # no other module of the runtime needs it, and only one image carries it
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        if unknown := [word for word in arguments if word != "--check"]:
-            raise ConfigInvalid(f"unknown argument {' '.join(unknown)}; there is --check")
         account, services = read(environment), catalog.load()
         ssm = boto3.session.Session(region_name=environment.get("AWS_REGION") or services.region).client("ssm")
-        addresses = Addresses(ssm=ssm, project=services.project, key=account.key)
-        return prepare(account, addresses, services, _say, check="--check" in arguments)
+        return act(account, Addresses(ssm=ssm, project=services.project, key=account.key), services, _say)
     except (PipelineError, psycopg.Error, ClientError, BotoCoreError) as error:
         print(f"migrate: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return FAILED

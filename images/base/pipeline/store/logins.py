@@ -131,6 +131,17 @@ def renew(connection: Connection, base: str, service: Service, login: str) -> Se
     return address
 
 
+def other(stored: str, service: Service) -> str:
+    """The login of the service that the stored address does not name. Raises ConfigInvalid where it is no address."""
+    login, _ = split(stored)
+    return next(each for each in names(service) if each != login)
+
+
+def close(connection: Connection, login: str) -> None:
+    """Lets nobody connect with it any more, whatever the password; sessions that it has end with their runs."""
+    connection.execute(ddl.SQL("alter role {login} nologin password null").format(login=ddl.Identifier(login)))
+
+
 def _set_password(connection: Connection, login: str, password: Secret, *, new: bool) -> None:
     verifier = connection.pgconn.encrypt_password(password.reveal().encode(), login.encode(), b"scram-sha-256")
     statement = "create role {login} login password {verifier}" if new else (
