@@ -157,7 +157,7 @@ class Postgres(Server):
     ) -> None:
         self.binaries = find(environ)
         self.account = account_for(data_dir) if data_dir else account_for(Path(os.devnull))
-        self.scratch = _make_scratch(self.account) if data_dir is None else None
+        self.scratch = make_scratch(self.account) if data_dir is None else None
         self.data_dir = self.scratch / "data" if self.scratch else _place(data_dir or Path(), self.account)
         self.settings = {**SETTINGS, **({} if durable else NOT_DURABLE), **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -327,7 +327,7 @@ def serve(
         yield server
 
 
-def _make_scratch(account: Account) -> Path:
+def make_scratch(account: Account) -> Path:
     """A folder of the account's own, in memory if there is room for a test run."""
     in_memory = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= SCRATCH_ROOM_BYTES
     for parent in (SHARED_MEMORY if in_memory else Path(tempfile.gettempdir()), Path("/var/tmp")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from psycopg import sql
 
 from ops.local.postgres import HOST, SUPERUSER, Postgres, PostgresFailed
 from pipeline import store
+from pipeline.errors import DatabaseUnreachable
 from pipeline.settings import Secret
 
 # Ours still gets in by itself; everybody else with a password, and by TLS (RDS: rds.force_ssl).
@@ -82,7 +84,8 @@ def _settle(server: Postgres, settings: dict[str, str]) -> None:
         connection.execute("select pg_reload_conf()")
     deadline = time.monotonic() + RELOAD_SECONDS
     while time.monotonic() < deadline:
-        with store.connect(server.url(), name="ops") as connection:
+        # one that it takes in while it reads its certificate anew, it may drop
+        with suppress(DatabaseUnreachable), store.connect(server.url(), name="ops") as connection:
             if all(_setting(connection, key) == value for key, value in settings.items()):
                 return
         time.sleep(0.02)

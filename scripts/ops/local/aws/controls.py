@@ -86,6 +86,15 @@ class Controls:
         ended = {"stopCode": stop_code, "stoppedReason": stopped_reason, "containers": list(containers)}
         self._page("POST", "ecs-task", cluster=cluster, task=task_arn, status=status, **ended)
 
+    def rds(self) -> list[dict[str, Any]]:
+        """Instances and snapshots: kind, region, identifier, resource, status, and what they were made from."""
+        seen: list[dict[str, Any]] = self._page("GET", "rds")["seen"]
+        return seen
+
+    def report_rds(self, kind: str, region: str, identifier: str, **told: Any) -> None:
+        """What the storage behind RDS tells: of an instance status, address, port, latest; of a snapshot status."""
+        self._page("POST", "rds", kind=kind, region=region, identifier=identifier, **told)
+
     def _page(self, method: str, page: str, **asked: Any) -> dict[str, Any]:
         """One of the server's own pages. Raises LocalAwsFailed where it refuses or is gone."""
         status, answer = self._ask(method, page, asked)

@@ -13,7 +13,7 @@ from moto.ecs.models import ecs_backends
 from ops.local.aws.changes import CHANGES
 from ops.local.aws.clock import Clock
 from ops.local.aws.environment import ACCOUNT, REGION
-from ops.local.aws.patches import ecs_life, sns
+from ops.local.aws.patches import ecs_life, rds_storage, sns
 from ops.local.aws.patches.events import DELIVERIES
 from ops.local.aws.patches.tools import kept
 
@@ -42,6 +42,8 @@ def acts() -> dict[tuple[str, str], Page]:
     """The pages that change AWS's state, and so take their turn with its API."""
     return {
         ("POST", "ecs-task"): _report_task,
+        ("GET", "rds"): lambda _: {"seen": list(rds_storage.seen())},
+        ("POST", "rds"): _report_storage,
         ("GET", "subscriptions/pending"): lambda _: {"pending": [_asked_for(each) for each in sns.pending()]},
         ("POST", "subscriptions/confirm"): _confirm,
     }
@@ -72,6 +74,15 @@ def _report_task(asked: dict[str, Any]) -> dict[str, Any]:
         ecs_life.report(backend, cluster, str(asked.get("task")), str(asked.get("status")), **given)
     except ServiceException as error:
         raise PageFailed(f"{asked.get('task')} in {cluster}: {error.message}") from error
+    return {}
+
+
+def _report_storage(asked: dict[str, Any]) -> dict[str, Any]:
+    kind, region, identifier = (str(asked.pop(name, "")) for name in ("kind", "region", "identifier"))
+    try:
+        rds_storage.report(kind, region, identifier, asked)
+    except KeyError as error:
+        raise PageFailed(f"there is no {kind} {identifier} in {region}") from error
     return {}
 
 
