@@ -1,5 +1,5 @@
-"""What stands behind the emulator's RDS: an instance is a PostgreSQL of its own, a snapshot a base backup, a restore to a
-point in time that backup and the write-ahead log after it. `tick` does what has been asked of RDS since the last one."""
+"""What stands behind the emulator's RDS: an instance is a PostgreSQL of its own, a snapshot a base backup, a restore to
+a point in time that backup and the write-ahead log after it. `tick` does what RDS was asked since the last one."""
 
 from __future__ import annotations
 

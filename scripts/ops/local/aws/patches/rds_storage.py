@@ -108,8 +108,12 @@ def seen() -> Iterator[dict[str, Any]]:
 def _shown(kind: str, region: str, identifier: str, thing: Any, resource: str) -> dict[str, Any]:
     origin = kept(thing, "storage").get("origin", {})
     return {
-        **{"kind": kind, "region": region, "identifier": identifier},
-        **{"resource": resource, "status": thing.status, "origin": origin},
+        "kind": kind,
+        "region": region,
+        "identifier": identifier,
+        "resource": resource,
+        "status": thing.status,
+        "origin": origin,
     }
 
 
