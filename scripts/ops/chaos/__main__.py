@@ -106,6 +106,7 @@ def _on_a_cloud(
         seed=1 if seed is None else seed,
         parameters=scenario.parameters,
         variables=scenario.variables,
+        environment=scenario.environment,
     )
     with cloud_of as cloud:
         record.cloud_seconds = time.monotonic() - began

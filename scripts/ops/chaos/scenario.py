@@ -13,6 +13,7 @@ from ops.chaos.expectations import Expectation
 from ops.chaos.market import Day
 from ops.chaos.steps import Step, as_text
 from ops.document import Complaints, remedy
+from ops.terraform_workspace import LOCAL
 from pipeline import catalog
 from pipeline.catalog import Catalog
 
@@ -28,6 +29,7 @@ class Scenario:
     name: str
     description: str
     runtime: str | None
+    environment: str
     day: Day
     parameters: Mapping[str, str]
     variables: Mapping[str, Any]
@@ -60,6 +62,7 @@ def load(path: Path, *, seed: int | None = None, services: Catalog | None = None
         name=found.content.get("name", path.stem),
         description=found.content.get("description", ""),
         runtime=found.content.get("runtime"),
+        environment=found.content.get("environment", LOCAL),
         day=day,
         parameters=parameters,
         variables=found.content.get("terraform", {}),

@@ -16,17 +16,16 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ops.local import applied
 from ops.local.aws import LocalAws
+from ops.local.database import CloudDatabase, beside, managed
 from ops.local.exchange import Exchange, Market
 from ops.local.feeds import FeedServer
 from ops.local.news_file import DEFAULT_FEED, NewsItem
 from ops.local.plane import Minute, Plane
 from ops.local.plane.containers import Containers
-from ops.local.postgres import Postgres
 from ops.replay_news import ITEMS_A_FEED, spread
-from ops.terraform_workspace import Workspace
-from pipeline import catalog, store
+from ops.terraform_workspace import LOCAL, Workspace
+from pipeline import catalog
 from pipeline.errors import PipelineError
-from pipeline.store import migrations
 
 MINUTE = timedelta(minutes=1)
 # What goes on before the first minute: no silence alarm looks back further, so that a cloud begins as one that runs.
@@ -43,8 +42,7 @@ class Cloud:
 
     aws: LocalAws
     workspace: Workspace
-    postgres: Postgres
-    database_url: str
+    database: CloudDatabase
     exchange: Exchange
     feeds: FeedServer
     plane: Plane
@@ -53,12 +51,18 @@ class Cloud:
     minutes: list[Minute] = field(default_factory=list)
 
     @property
+    def database_url(self) -> str:
+        """A superuser's way to the database; after a restore it may be another."""
+        return self.database.url
+
+    @property
     def environment(self) -> dict[str, str]:
         """For a command beside the cloud: where AWS, the database, the exchange and the clock are."""
         return {
             **self.aws.environment(os.environ),
             **machine(self.exchange),
             "DATABASE_URL": self.database_url,
+            **self.database.trust,
             "OPS_CLOCK_URL": self.aws.url,
         }
 
@@ -70,21 +74,22 @@ class Cloud:
         self.aws.set_now(at)
         self.exchange.set_now(at)
         self.feeds.set_now(at)
+        self.database.tick()
         played = self.plane.tick(at, alarms=alarms)
         self.minutes.append(played)
         return played
 
     def kill(self, name: str) -> None:
         """Ends a part as SIGKILL does."""
-        self._part(name, {"postgres": self.postgres.kill, "aws": self.aws.down} | self._servers("stop"))()
+        self._part(name, {"postgres": self.database.kill, "aws": self.aws.down} | self._servers("stop"))()
 
     def stop(self, name: str) -> None:
         """Ends a part in an orderly way."""
-        self._part(name, {"postgres": self.postgres.stop, "aws": self._save_and_stop} | self._servers("stop"))()
+        self._part(name, {"postgres": self.database.stop, "aws": self._save_and_stop} | self._servers("stop"))()
 
     def start(self, name: str) -> None:
         """Starts a part that was stopped or killed, at its old address."""
-        self._part(name, {"postgres": self.postgres.start, "aws": self._start_aws} | self._servers("start"))()
+        self._part(name, {"postgres": self.database.start, "aws": self._start_aws} | self._servers("start"))()
 
     @contextmanager
     def published(self) -> Iterator[None]:
@@ -130,9 +135,11 @@ def open_cloud(
     variables: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     workspace: Workspace | None = None,
+    environment: str = LOCAL,
 ) -> Iterator[Cloud]:
     """A cloud whose first minute will be `start` (whole, aware), as if it had run before; it ends with the `with`.
 
+    `environment` is the one that is applied for it; one that declares a database gets a server behind its RDS.
     `workspace` is an applied environment to use in the place of one of its own. `parameters` take the place of what is
     set at first (by name, as in the catalogue), `variables` that of Terraform's where it is applied for this. Raises
     CloudFailed, and what the parts raise.
@@ -141,27 +148,27 @@ def open_cloud(
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ops-cloud-")))
         images = applied.images_of_checkout()
         account = workspace or stack.enter_context(
-            applied.applied("local", place / "account", images, dict(variables or {}))
+            applied.applied(environment, place / "account", images, dict(variables or {}))
         )
         aws = account.aws
         assert aws
-        postgres = stack.enter_context(Postgres(durable=False))
-        database_url = _database(postgres)
+        own = account.environment != LOCAL
+        database = managed(account, stack) if own else beside(stack)
         exchange = stack.enter_context(Exchange(market))
         feeds = stack.enter_context(FeedServer(spread(news), newest=ITEMS_A_FEED))
-        set_parameters(aws, first_values(market, exchange, feeds, database_url) | dict(parameters or {}))
+        address = None if own else database.url
+        set_parameters(aws, first_values(market, exchange, feeds, address) | dict(parameters or {}))
         containers = stack.enter_context(_containers(runtime))
         plane = Plane(
             aws,
-            environment=machine(exchange),
+            environment={**machine(exchange), **database.trust},
             containers=containers,
             seed=seed,
         )
         cloud = Cloud(
             aws=aws,
             workspace=account,
-            postgres=postgres,
-            database_url=database_url,
+            database=database,
             exchange=exchange,
             feeds=feeds,
             plane=stack.enter_context(plane),
@@ -188,26 +195,20 @@ def _containers(runtime: str) -> Containers:
     return Containers(runtime, services)
 
 
-def _database(postgres: Postgres) -> str:
-    database = postgres.create_database("pipeline")
-    with store.connect(database.url, name="cloud") as connection:
-        migrations.migrate(connection, catalog.load())
-    return database.url
-
-
 def machine(exchange: Exchange) -> dict[str, str]:
     """What stands in for the network: where the provider is, and that all this is local."""
     return {"ENVIRONMENT": "local", "ALPACA_DATA_URL": exchange.url, "ALPACA_TRADING_URL": exchange.url}
 
 
-def first_values(market: Market, exchange: Exchange, feeds: FeedServer, database_url: str) -> dict[str, str]:
-    """What an operator would have set: symbols, feeds, keys, and each service's way to the database."""
+def first_values(market: Market, exchange: Exchange, feeds: FeedServer, database_url: str | None) -> dict[str, str]:
+    """What an operator would have set: symbols, feeds, keys, and each service's way to a database of ours."""
+    addresses = {f"database_url/{service.name}": database_url for service in catalog.load()} if database_url else {}
     return {
         "tickers": ",".join(market.symbols),
         "rss_feeds": json.dumps([feeds.url(name) for name in feeds.names or [DEFAULT_FEED]]),
         "alpaca_key_id": exchange.key_id,
         "alpaca_secret_key": exchange.secret_key,
-        **{f"database_url/{service.name}": database_url for service in catalog.load()},
+        **addresses,
     }
 
 

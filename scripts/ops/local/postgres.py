@@ -211,6 +211,12 @@ class Postgres(Server):
             self.stop()
             raise
 
+    def move(self, port: int | None) -> None:
+        """Restarts a running server on another port: that one where it is free, any where None."""
+        self.stop()
+        self._port = port
+        self.start()
+
     def _listen(self, binaries: ServerBinaries) -> None:
         """Starts on a free port; between finding and taking it somebody may be faster, then the next is tried."""
         for attempt in range(PORT_ATTEMPTS):

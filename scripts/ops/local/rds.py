@@ -46,9 +46,11 @@ class Backup:
 class Machine:
     """One instance's server, and what RDS keeps beside it: base backups and the archive of its log.
 
-    `clock` pairs the emulator's virtual times with those of the machine, which stand in the log."""
+    `name` is its region and identifier, which a rename changes; `clock` pairs the emulator's virtual times with those
+    of the machine, which stand in the log."""
 
     resource: str
+    name: tuple[str, str]
     folder: Path
     server: Postgres
     backups: list[Backup] = field(default_factory=list)
@@ -86,6 +88,7 @@ class Storage:
         self.folder = make_scratch(self.account)
         self.machines: dict[str, Machine] = {}
         self.snapshots: dict[tuple[str, str], Path] = {}
+        self.ports: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -97,15 +100,27 @@ class Storage:
             machine.server.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def authority(self) -> Path:
+        """Who vouches for the servers; not there where this build of PostgreSQL knows no TLS."""
+        return self.folder / "authority.crt"
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """What libpq must be told: RDS's authority, which every image carries, does not vouch for this machine."""
+        if self.authority.exists():
+            return {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(self.authority)}
+        return {"PGSSLMODE": "disable"}
+
     # ── what a drill does ────────────────────────────────────────────────────────────────────────────────────────────
 
     def adopt(self, identifier: str) -> Machine:
         """Gives an instance that has no data yet a server with an empty database, as RDS made it; backed up once."""
         found = self._described(REGION, identifier)
-        machine = self._machine(found["DbiResourceId"])
+        machine = self._machine(found["DbiResourceId"], (REGION, identifier))
         machine.server.start()
         self._hand_over(machine, found, REGION)
-        self._report(identifier, address=HOST, port=machine.server.port)
+        self._tell_address(machine)
         self.tick()
         self.back_up(identifier)
         return machine
@@ -139,6 +154,7 @@ class Storage:
         for machine in self.machines.values():
             if machine.lost_at is None:
                 machine.clock.append((now, datetime.now(UTC)))
+        self._follow_names()
         for each in self._seen(INSTANCE):
             if each["status"] == CREATING and each["origin"]:
                 self._restore(each)
@@ -148,10 +164,24 @@ class Storage:
         for each in self._seen(INSTANCE):
             self._tell_latest(each, now)
 
+    def _follow_names(self) -> None:
+        """An instance that was given another name answers where that name leads; RDS's addresses are made of names."""
+        renamed = []
+        for each in self._seen(INSTANCE):
+            machine, name = self.machines.get(each["resource"]), (each["region"], each["identifier"])
+            if machine and machine.name != name:
+                machine.name = name
+                renamed.append(machine)
+        for machine in sorted(renamed, key=lambda each: each.name in self.ports):  # first who leaves a known address
+            if machine.server.pid:
+                machine.server.move(self.ports.get(machine.name))
+                self._tell_address(machine)
+
     # ── what RDS does ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _restore(self, asked: Mapping[str, Any]) -> None:
-        origin, machine = asked["origin"], self._machine(asked["resource"])
+        origin = asked["origin"]
+        machine = self._machine(asked["resource"], (asked["region"], asked["identifier"]))
         if "snapshot" in origin:
             base = self.snapshots.get((asked["region"], origin["snapshot"]))
             if base is None:
@@ -162,8 +192,7 @@ class Storage:
             self._restore_to_time(machine, self.machines[origin["source"]], origin["to"])
         found = self._described(asked["region"], asked["identifier"])
         self._hand_over(machine, found, asked["region"])
-        told = {"status": AVAILABLE, "address": HOST, "port": machine.server.port}
-        self.aws.report_rds(INSTANCE, asked["region"], asked["identifier"], **told)
+        self._tell_address(machine, status=AVAILABLE)
         machine.clock.append((self._now(), datetime.now(UTC)))
         folder = machine.folder / "base-0"
         machine.backups.append(Backup(folder=folder, ended=_base_backup(machine, folder)))
@@ -208,6 +237,7 @@ class Storage:
         }
         try:
             machine.server.start()
+            _wait_promoted(machine.server)
         finally:
             machine.server.settings = own
         shutil.rmtree(saved)
@@ -236,7 +266,7 @@ class Storage:
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _machine(self, resource: str) -> Machine:
+    def _machine(self, resource: str, name: tuple[str, str]) -> Machine:
         folder = self.folder / resource.lower()
         (folder / "archive").mkdir(parents=True)
         self._own(folder)
@@ -245,9 +275,15 @@ class Storage:
             "archive_mode": "on",
             "archive_command": f"cp %p {folder}/archive/.%f && mv {folder}/archive/.%f {folder}/archive/%f",
         }
-        machine = Machine(resource=resource, folder=folder, server=Postgres(folder / "data", settings=settings))
+        server = Postgres(folder / "data", settings=settings)
+        machine = Machine(resource=resource, name=name, folder=folder, server=server)
         self.machines[resource] = machine
         return machine
+
+    def _tell_address(self, machine: Machine, **told: Any) -> None:
+        """The port belongs to the name, as RDS's addresses do."""
+        self.ports[machine.name] = machine.server.port
+        self.aws.report_rds(INSTANCE, *machine.name, address=HOST, port=machine.server.port, **told)
 
     def _described(self, region: str, identifier: str) -> dict[str, Any]:
         rds = self.aws.client("rds", region=region)
@@ -260,7 +296,9 @@ class Storage:
         secrets = self.aws.client("secretsmanager", region=region)
         kept = secrets.get_secret_value(SecretId=found["MasterUserSecret"]["SecretArn"])
         master = json.loads(kept["SecretString"])
-        hand_over(machine.server, found["DBName"], master["username"], Secret(master["password"]))
+        made = hand_over(machine.server, found["DBName"], master["username"], Secret(master["password"]))
+        if made.authority and not self.authority.exists():
+            shutil.copy(made.authority, self.authority)  # restored ones have the same; this one outlives them
 
     def _seen(self, kind: str) -> Iterator[dict[str, Any]]:
         return iter([each for each in self.aws.rds() if each["kind"] == kind])
@@ -275,6 +313,16 @@ class Storage:
         for folder in folders:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+
+
+def _wait_promoted(server: Postgres) -> None:
+    """A server that has recovered answers before it is one that may be written to, and backed up."""
+    deadline = time.monotonic() + ARCHIVE_SECONDS
+    with store.connect(server.url(), name="rds") as connection:
+        while connection.execute("select pg_is_in_recovery()").fetchone() == (True,):
+            if time.monotonic() > deadline:
+                raise PostgresFailed(f"{server.data_dir} was not promoted within {ARCHIVE_SECONDS} s")
+            time.sleep(0.02)
 
 
 def _base_backup(machine: Machine, folder: Path) -> datetime:

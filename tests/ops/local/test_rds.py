@@ -126,3 +126,21 @@ def test_a_snapshot_brings_back_what_was_there_when_it_was_taken(aws: LocalAws, 
     storage.tick()
     assert notes(storage, "again") == [1, 2]
     assert notes(storage, SOURCE) == [1, 2, 3]
+
+
+def test_names_that_are_swapped_swap_what_answers_at_their_addresses(aws: LocalAws, storage: Storage) -> None:
+    write(storage, 1)
+    before, rds = described(aws, SOURCE)["Endpoint"], aws.client("rds")
+    rds.create_db_snapshot(DBInstanceIdentifier=SOURCE, DBSnapshotIdentifier="taken")
+    storage.tick()
+    write(storage, 2)
+    rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="again", DBSnapshotIdentifier="taken")
+    storage.tick()
+    rds.modify_db_instance(DBInstanceIdentifier=SOURCE, NewDBInstanceIdentifier="before", ApplyImmediately=True)
+    rds.modify_db_instance(DBInstanceIdentifier="again", NewDBInstanceIdentifier=SOURCE, ApplyImmediately=True)
+    storage.tick()
+    assert described(aws, SOURCE)["Endpoint"] == before
+    assert notes(storage, SOURCE) == [1]
+    assert notes(storage, "before") == [1, 2]
+    write(storage, 3)
+    assert notes(storage, SOURCE) == [1, 3]
