@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Json
 
-from healthcheck import checks, explain, finding, heal, measures, notice, outside, page, reading
+from healthcheck import census, checks, explain, finding, heal, measures, notice, outside, page, reading
 from healthcheck.aws import Trail
 from healthcheck.checks import Report
 from healthcheck.diagnosis.diagnose import diagnose
@@ -44,11 +45,14 @@ def run(context: task.Context) -> Result:
     for row in change.cleared:
         context.log.info("finding cleared", code=row.code, subject=row.subject)
     attempts = _heal(context, where, report, taken)
+    counted: dict[str, int] = {}
     _tell(context.connection, where, scope, attempts, context.log)
     if where is not None:
         _show(where, taken, page.read(context.connection, scope), report, history, context.log)
+        counted = _count(context.connection, where, scope, context.log)
     outside.ping(context.environment, context.log)
-    return _result(report, change, measures.metrics(taken, change))
+    result = _result(report, change, measures.metrics(taken, change))
+    return replace(result, counts={**result.counts, **counted})
 
 
 def run_blind(blind: task.Blind) -> Result:
@@ -92,6 +96,21 @@ def _show(
     seen = replace(taken, parts={**taken.parts, **beside})
     shown = page.render(page.build(seen, report, diagnose(seen, report, history)))
     outside.show(where, taken.scope, shown, log)
+
+
+def _count(connection: Connection, where: Account, scope: Scope, log: Log) -> dict[str, int]:
+    """Takes the census of the days before, once a day; what the ledger is told of it says that it is done."""
+    rows, days = 0, census.due(connection, scope.service, scope.now)
+    for day in days:
+        try:
+            counted = census.take(connection, day, scope.now)
+        except psycopg.Error as error:
+            log.error("the census could not be taken", day=day.isoformat(), error=str(error))
+            return {}
+        if not outside.keep(where, scope, counted, log):
+            return {}
+        rows += counted.rows
+    return {"census_rows": rows} if days else {}
 
 
 def _dated(report: Report, history: Trail | None) -> Report:

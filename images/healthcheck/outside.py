@@ -10,7 +10,9 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from healthcheck import census
 from healthcheck.aws import Trail, trail
+from healthcheck.census import Census
 from healthcheck.notice import Notice
 from healthcheck.reading import Account
 from healthcheck.snapshot import Scope
@@ -53,6 +55,20 @@ def show(where: Account, scope: Scope, page: str, log: Log) -> None:
         )
     except (ClientError, BotoCoreError) as error:
         log.error("the status page could not be stored", error=str(error), bucket=scope.place.records)
+
+
+def keep(where: Account, scope: Scope, counted: Census, log: Log) -> bool:
+    """Whether a day's census lies now where a lost database does not take it along."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    assert scope.place, "who has an account has a place"
+    try:
+        body = counted.to_json().encode()
+        where.clients("s3").put_object(Bucket=scope.place.records, Key=census.key(counted.day), Body=body)
+    except (ClientError, BotoCoreError) as error:
+        log.error("the census could not be stored", error=str(error), bucket=scope.place.records)
+        return False
+    return True
 
 
 def history(where: Account | None, now: datetime, names: Sequence[str]) -> Trail | None:

@@ -82,6 +82,12 @@ def pending(connection: Connection, folder: Path = FOLDER) -> list[Migration]:
     return [migration for migration in known(folder) if migration.version not in applied]
 
 
+def version(connection: Connection) -> int:
+    """The newest migration that the database has had; 0 without any."""
+    row = connection.execute("select coalesce(max(version), 0) from schema_migrations").fetchone()
+    return int(row[0]) if row else 0
+
+
 def _apply(connection: Connection, migration: Migration) -> None:
     with connection.transaction():
         connection.execute(migration.text.encode())
