@@ -89,7 +89,7 @@ def key(day: date) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A table's day that is not as it was counted. `lacking` rows are fewer now; 0: as many or more, with other values."""
+    """A table's day that is not as it was counted. `lacking` rows are fewer now; 0: other values."""
 
     day: date
     table: str

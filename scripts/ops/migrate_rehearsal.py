@@ -39,7 +39,7 @@ class Rehearsal:
         recorder, permissions, network = Recorder(deployed), Permissions(deployed), Network(deployed)
         with closing(Containers("process", [])) as containers:
             fargate = Fargate(deployed, permissions, network)
-            tasks = Tasks(deployed, fargate, recorder, containers, self.aws.environment({}))
+            tasks = Tasks(deployed, fargate, recorder, containers, {**self.aws.environment({}), "ENVIRONMENT": "local"})
             try:
                 now = datetime.now(UTC)
                 deployed.refresh(now)

@@ -27,13 +27,17 @@ class TaskFailed(PipelineError):
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to run: a definition's ARN, where (Terraform's output `network`), and what to tell its container."""
+    """What to run: a definition's ARN, where (Terraform's output `network`), and what to tell its container.
+
+    The same `token` starts one task alone, however often it is asked for."""
 
     cluster: str
     definition: str
     network: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = ()
+    started_by: str = "scripts"
+    token: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,8 @@ def start(clients: Clients, order: Order) -> Started:
             launchType="FARGATE",
             networkConfiguration={"awsvpcConfiguration": _placement(order.network)},
             overrides={"containerOverrides": [_override(container["name"], order)]},
-            startedBy="scripts",
+            startedBy=order.started_by,
+            **({"clientToken": order.token} if order.token else {}),
             enableECSManagedTags=True,
             propagateTags="TASK_DEFINITION",
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
-from pipeline import migrate, store
+from pipeline import clock, migrate, store
 from pipeline.catalog import Catalog, Service
 from pipeline.errors import ConfigInvalid
 from pipeline.migrate import DONE, WORK_REMAINS, Account, Addresses, Say, Stored
@@ -109,7 +109,7 @@ def run(environment: Mapping[str, str], arguments: Sequence[str] = ()) -> int:
     def act(account: Account, addresses: Addresses, services: Catalog, say: Say) -> int:
         if len(arguments) != 1 or arguments[0] not in ACTS:
             raise ConfigInvalid(f"say one of {', '.join(ACTS)}")
-        return ACTS[arguments[0]](account, addresses, services, say, datetime.now(UTC))
+        return ACTS[arguments[0]](account, addresses, services, say, clock.from_environment(environment)())
 
     return migrate.in_account(environment, act)
 

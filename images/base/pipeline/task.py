@@ -34,6 +34,7 @@ __all__ = ["Blind", "Context", "Demands", "Outcome", "Result", "main"]
 GRACE_SECONDS = 10
 # ECS sends SIGKILL 30 s after SIGTERM.
 STOP_SECONDS = 20
+ADDRESS = "database_url"  # among the fingerprints of a run's parameters: with which login it worked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def _with_connection(
             result = _refuse_hollow_success(job(context))
         except BaseException as error:  # noqa: BLE001 (recorded in the ledger)
             result = _failure(error, log)
-        versions = values.fingerprints() if values else {}
+        versions = {**(values.fingerprints() if values else {}), ADDRESS: settings.fingerprint(url)}
         return _close_record(connection, url, run, result, versions, log)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ops.local.aws import roles
 from ops.local.plane.containers import Container, Containers, Process, out_of_memory
 from ops.local.plane.deployed import Deployed
 from ops.local.plane.fargate import CannotStart, Fargate, package_of
@@ -75,7 +76,12 @@ class Tasks:
     def _machine(self, task: Task) -> dict[str, str]:
         """What this machine adds: where things are, or that nothing is reached."""
         reached = self.fargate.network.reaches_internet(task.placement)
-        return self.environment if reached else self.environment | NO_ROUTE
+        return self.environment | self._credentials(task) | ({} if reached else NO_ROUTE)
+
+    def _credentials(self, task: Task) -> dict[str, str]:
+        """Those of the task's role, as Fargate hands them to its container; none without one."""
+        arn = task.override.get("taskRoleArn") or task.definition.get("taskRoleArn")
+        return roles.session(self.deployed.aws.url, arn, task.region) if arn else {}
 
     def _follow(self, task: Task, process: Process, now: datetime, patience: float) -> EndedTask | None:
         try:
