@@ -101,10 +101,10 @@ class Difference:
 
 
 def differences(before: Census, now: Census) -> Iterator[Difference]:
-    """What is not as it was. Values are compared only where both were written by one schema."""
+    """What is not as it was; more rows are no loss. Values are compared only where both were written by one schema."""
     for table, count in before.tables.items():
         found = now.tables.get(table, Count(rows=0, checksum="0"))
         if found.rows < count.rows:
             yield Difference(day=before.day, table=table, lacking=count.rows - found.rows)
-        elif before.schema == now.schema and found != count:
+        elif before.schema == now.schema and found.rows == count.rows and found != count:
             yield Difference(day=before.day, table=table, lacking=0)

@@ -50,7 +50,7 @@ class Workspace:
     """The root module as one environment's: where its files lie, what it is told, which AWS it speaks to.
 
     `aws` is the local AWS that stands in for the account; without it the shell's credentials count. `work` holds plan,
-    provider links and CLI configuration (`.local/<environment>`).
+    provider links and CLI configuration (`.local/<environment>`). `account` is asked for where it is not given.
     """
 
     environment: str
@@ -60,6 +60,7 @@ class Workspace:
     work: Path = Path()
     variables: Mapping[str, Any] = field(default_factory=dict)
     shown: bool = True
+    account: str = ""
 
     def __post_init__(self) -> None:
         if self.work == Path():
@@ -82,7 +83,7 @@ class Workspace:
     @cached_property
     def state_bucket(self) -> str:
         """Made by terraform/bootstrap, named after the account."""
-        account = ACCOUNT if self.aws else _caller_account(self.environ)
+        account = ACCOUNT if self.aws else self.account or _caller_account(self.environ)
         return f"{catalog.load().project}-state-{account}"
 
     @property

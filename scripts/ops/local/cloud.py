@@ -63,6 +63,7 @@ class Cloud:
             **machine(self.exchange),
             "DATABASE_URL": self.database_url,
             **self.database.trust,
+            **{f"TF_VAR_{name}": _as_variable(value) for name, value in self.workspace.variables.items()},
             "OPS_CLOCK_URL": self.aws.url,
         }
 
@@ -198,6 +199,10 @@ def _containers(runtime: str) -> Containers:
 def machine(exchange: Exchange) -> dict[str, str]:
     """What stands in for the network: where the provider is, and that all this is local."""
     return {"ENVIRONMENT": "local", "ALPACA_DATA_URL": exchange.url, "ALPACA_TRADING_URL": exchange.url}
+
+
+def _as_variable(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def first_values(market: Market, exchange: Exchange, feeds: FeedServer, database_url: str | None) -> dict[str, str]:

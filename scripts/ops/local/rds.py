@@ -175,7 +175,9 @@ class Storage:
         for machine in sorted(renamed, key=lambda each: each.name in self.ports):  # first who leaves a known address
             if machine.server.pid:
                 machine.server.move(self.ports.get(machine.name))
-                self._tell_address(machine)
+                self._tell_address(machine, status=AVAILABLE)
+            else:
+                self.aws.report_rds(INSTANCE, *machine.name, status=FAILED)
 
     # ── what RDS does ────────────────────────────────────────────────────────────────────────────────────────────────
 

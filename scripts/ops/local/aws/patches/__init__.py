@@ -56,6 +56,8 @@ ALL: tuple[Callable[[], None], ...] = (
     rds.parameter_source,
     rds_storage.copies_are_made_by_the_storage,
     rds_storage.endpoints_lead_to_servers,
+    rds_storage.names_take_their_time,
+    rds_storage.a_secret_stays,
     lambda_functions.configuration_is_kept,
     lambda_functions.image_settings_only_where_given,
     lambda_functions.images_keep_their_digest,

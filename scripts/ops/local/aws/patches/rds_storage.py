@@ -13,7 +13,7 @@ from moto.rds.models import rds_backends
 from ops.local.aws.environment import ACCOUNT
 from ops.local.aws.patches.tools import around, kept
 
-CREATING, AVAILABLE = "creating", "available"
+CREATING, RENAMING = "creating", "renaming"
 # What AWS gives a restored instance only where the call says so; moto copies it from the source.
 NOT_INHERITED = {"deletion_protection": False, "manage_master_user_password": False}
 
@@ -49,6 +49,28 @@ def copies_are_made_by_the_storage() -> None:
         source = str(kwargs.get("source_db_snapshot_identifier") or args[0])
         _waits(self, made, {"copy_of": source.rpartition(":snapshot:")[2]})
         return made
+
+
+def names_take_their_time() -> None:
+    """A renamed instance is `renaming` until its server answers where the new name leads; moto is done at once."""
+
+    @around(models.RDSBackend, "modify_db_instance")
+    def modify_db_instance(original: Any, self: Any, identifier: str, wanted: dict[str, Any]) -> Any:
+        renamed = "new_db_instance_identifier" in wanted
+        made = original(self, identifier, wanted)
+        if renamed and kept(made, "storage").get("address"):
+            made.status = RENAMING
+        return made
+
+
+def a_secret_stays() -> None:
+    """RDS keeps the secret of a master whose password it keeps already; moto makes a new one each time it is told to."""
+
+    @around(models.DBInstance, "update")
+    def update(original: Any, self: Any, **wanted: Any) -> None:
+        if wanted.get("manage_master_user_password") and hasattr(self, "master_user_secret"):
+            wanted["manage_master_user_password"] = None
+        original(self, **wanted)
 
 
 def endpoints_lead_to_servers() -> None:

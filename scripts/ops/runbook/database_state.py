@@ -1,0 +1,119 @@
+"""Terraform's state brought along after a restore: it is told that the new instance is the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ops import heal, terraform_plan
+from ops.runbook import account_database
+from ops.runbook.account_database import Instance
+from ops.runbook.acting import Hands
+from ops.runbook.errors import Failed, Refused
+from ops.runbook.finding import Finding
+from ops.runbook.reading import Look
+from ops.terraform_workspace import Refused as TerraformRefused
+from ops.terraform_workspace import TerraformFailed, Workspace
+
+ROOT = Path(__file__).resolve().parents[3]
+ADDRESS = "module.database[0].aws_db_instance.this"
+FOLLOWS = "module.migration[0]."  # what is told of the database's endpoint and of its master's secret
+# The database and what is told of it, and not the schedules, which are stopped on purpose meanwhile.
+TARGETS = ("module.database", "module.migration")
+
+
+def declared(look: Look) -> Mapping[str, Any]:
+    """The instance's attributes as they were applied last. Raises Refused where no state has it."""
+    attributes = _attributes(look)
+    if attributes is None:
+        raise Refused(
+            f"Terraform's state of {look.environment} has no {ADDRESS}, which says what a restored database is to be "
+            "like; take the state before this from the bucket's versions, then go on"
+        )
+    return attributes
+
+
+def _attributes(look: Look) -> Mapping[str, Any] | None:
+    bucket, key = heal.state_bucket(look.client), f"{look.environment}/terraform.tfstate"  # type: ignore[arg-type]
+    try:
+        state = json.loads(look.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        raise Refused(f"Terraform's state in {bucket} cannot be read: {error}") from error
+    for resource in state.get("resources", []):
+        if resource.get("module") == "module.database[0]" and resource["type"] == "aws_db_instance":
+            for instance in resource["instances"]:
+                return dict(instance["attributes"])
+    return None
+
+
+def is_reconciled(look: Look, instance: Instance) -> Finding:
+    """Whether the state's database is this instance, and the migration's task is given its master's password."""
+    attributes = _attributes(look)
+    known = (attributes or {}).get("resource_id")
+    if known != instance["DbiResourceId"]:
+        return Finding.no(f"Terraform's state has {known or 'no database'}, not {instance['DbiResourceId']}")
+    secrets = account_database.definition(look)["containerDefinitions"][0].get("secrets", [])
+    if not any(each["valueFrom"].startswith(account_database.master_secret(instance)) for each in secrets):
+        return Finding.no("the migration's task is given the master's password of another instance")
+    return Finding.yes(f"Terraform's state has {known}, and so has the migration's task")
+
+
+def reconcile(hands: Hands) -> None:
+    """Imports the instance in the place of the one before, then applies what is told of it. Raises Failed."""
+    look, project = hands.look, hands.look.catalog.project
+    work = workspace(look)
+    try:
+        work.ready()
+        if (_attributes(look) or {}).get("resource_id") != account_database.load(look)["DbiResourceId"]:
+            if _attributes(look) is not None:
+                work.must("state", "rm", ADDRESS, quiet=True)
+            hands.say(f"importing {project}")
+            work.must("import", f"-var-file={work.settings}", ADDRESS, project, quiet=True)
+        _follow(hands, work)
+    except (TerraformFailed, TerraformRefused) as error:
+        raise Failed(f"{error}; the services are stopped, so go on soon: --resume") from error
+
+
+def _follow(hands: Hands, work: Workspace) -> None:
+    """The instance first: what is told of it can be planned only once it stands."""
+    for targets in ((ADDRESS,), TARGETS):
+        given = [f"-target={each}" for each in targets]
+        found = changes(work, *given)
+        beyond = [each for each in found if not _expected(*each)]
+        if beyond:
+            told = ", ".join(f"{word} {address}" for address, word in beyond)
+            raise Failed(
+                f"Terraform would change more than what is told of the database: {told}; look at it (make plan "
+                f"ENV={hands.look.environment}), then --resume"
+            )
+        if found:
+            hands.say("applying " + ", ".join(f"{word} {address}" for address, word in found))
+            work.must("apply", str(work.files.plan), quiet=True)
+    if left := changes(work, *given):
+        raise Failed(f"the plan is not empty after it: {', '.join(address for address, _ in left)}")
+
+
+def _expected(address: str, word: str) -> bool:
+    return (address == ADDRESS and word == "change") or address.startswith(FOLLOWS)
+
+
+def changes(work: Workspace, *arguments: str) -> list[tuple[str, str]]:
+    """What Terraform would change: (address, word)."""
+    work.must("plan", f"-var-file={work.settings}", f"-out={work.files.plan}", *arguments, quiet=True)
+    shown = work.must("show", "-json", str(work.files.plan), quiet=True).stdout
+    return list(terraform_plan.changes(json.loads(shown)))
+
+
+def workspace(look: Look) -> Workspace:
+    """The environment's, beside that of make plan: whoever reviews a plan there keeps it."""
+    return Workspace(
+        environment=look.environment,
+        environ=look.environ,
+        work=ROOT / ".local" / f"runbook-{look.environment}",
+        shown=False,
+        account=look.account,
+    )
