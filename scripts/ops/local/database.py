@@ -72,7 +72,7 @@ class Managed:
 
     @property
     def url(self) -> str:
-        return self.storage.machine(self.identifier).server.url(NAME)
+        return self.storage.url(self.identifier, NAME)
 
     @property
     def trust(self) -> Mapping[str, str]:

@@ -8,15 +8,16 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ops.local.aws import LocalAws
+from ops.local.aws import LocalAws, LocalAwsFailed
 from ops.local.aws.environment import REGION
-from ops.local.postgres import HOST, Postgres, PostgresFailed, make_scratch
+from ops.local.postgres import HOST, SUPERUSER, Postgres, PostgresFailed, make_scratch
 from ops.local.postgres_account import hand_over
 from ops.local.postgres_binaries import account_for
 from pipeline import store
@@ -131,6 +132,10 @@ class Storage:
             self.machines[each["resource"]] for each in self._seen(INSTANCE) if each["identifier"] == identifier
         )
 
+    def url(self, identifier: str, database: str) -> str:
+        """A superuser's way to whatever answers under that name, now or once it does again."""
+        return f"postgresql://{SUPERUSER}@{HOST}:{self.ports[REGION, identifier]}/{database}"
+
     def back_up(self, identifier: str) -> None:
         """RDS's own daily backup, now."""
         machine = self.machine(identifier)
@@ -177,7 +182,7 @@ class Storage:
                 machine.server.move(self.ports.get(machine.name))
                 self._tell_address(machine, status=AVAILABLE)
             else:
-                self.aws.report_rds(INSTANCE, *machine.name, status=FAILED)
+                self._report_if_there(*machine.name, status=FAILED)
 
     # ── what RDS does ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,7 +269,7 @@ class Storage:
         if machine:
             # a volume that is left is carried away to its end; a living one every five minutes
             latest = machine.lost_at or max(now - ARCHIVED_EVERY, machine.clock[0][0])
-            self.aws.report_rds(INSTANCE, each["region"], each["identifier"], latest=latest.isoformat())
+            self._report_if_there(each["region"], each["identifier"], latest=latest.isoformat())
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,7 +290,12 @@ class Storage:
     def _tell_address(self, machine: Machine, **told: Any) -> None:
         """The port belongs to the name, as RDS's addresses do."""
         self.ports[machine.name] = machine.server.port
-        self.aws.report_rds(INSTANCE, *machine.name, address=HOST, port=machine.server.port, **told)
+        self._report_if_there(*machine.name, address=HOST, port=machine.server.port, **told)
+
+    def _report_if_there(self, region: str, identifier: str, **told: Any) -> None:
+        """One that was renamed or deleted meanwhile is told of by the next tick, or no more."""
+        with suppress(LocalAwsFailed):
+            self.aws.report_rds(INSTANCE, region, identifier, **told)
 
     def _described(self, region: str, identifier: str) -> dict[str, Any]:
         rds = self.aws.client("rds", region=region)

@@ -94,7 +94,8 @@ def _follow(hands: Hands, work: Workspace) -> None:
             hands.say("applying " + ", ".join(f"{word} {address}" for address, word in found))
             work.must("apply", str(work.files.plan), quiet=True)
     if left := changes(work, *given):
-        raise Failed(f"the plan is not empty after it: {', '.join(address for address, _ in left)}")
+        told = "; ".join(f"{address} ({', '.join(_attributes_of(work, address))})" for address, _ in left)
+        raise Failed(f"the plan is not empty after it: {told}")
 
 
 def _expected(address: str, word: str) -> bool:
@@ -106,6 +107,19 @@ def changes(work: Workspace, *arguments: str) -> list[tuple[str, str]]:
     work.must("plan", f"-var-file={work.settings}", f"-out={work.files.plan}", *arguments, quiet=True)
     shown = work.must("show", "-json", str(work.files.plan), quiet=True).stdout
     return list(terraform_plan.changes(json.loads(shown)))
+
+
+def _attributes_of(work: Workspace, address: str) -> list[str]:
+    """Which attributes of a resource the last plan would change."""
+    shown = json.loads(work.must("show", "-json", str(work.files.plan), quiet=True).stdout)
+    for resource in shown["resource_changes"]:
+        if resource["address"] == address:
+            before, after = resource["change"]["before"] or {}, resource["change"]["after"] or {}
+            unknown = resource["change"].get("after_unknown", {})
+            return sorted(
+                name for name in {*before, *after, *unknown} if before.get(name) != after.get(name) or unknown.get(name)
+            )
+    return []
 
 
 def workspace(look: Look) -> Workspace:

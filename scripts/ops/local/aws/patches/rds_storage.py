@@ -28,6 +28,7 @@ def copies_are_made_by_the_storage() -> None:
         wanted = overrides.get("restore_time")
         _require_restorable(self, source, wanted)
         made = original(self, source, target, overrides)
+        made.source_db_instance_identifier = None  # it is no replica of it
         _born(self, made, overrides, {"source": self.databases[source].dbi_resource_id, "to": _text(wanted)})
         return made
 
