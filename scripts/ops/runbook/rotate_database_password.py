@@ -16,7 +16,7 @@ OPTIONS = (
 
 STEPS = (
     Step(
-        name="the environment has a database of its own, and the task that renews its logins",
+        name="the environment has a database, and the task that renews its logins",
         why="The database is out of reach from outside. A task in its network does the work; it alone has the master's "
         "password, and it alone may store the services' addresses.",
         done=database_rotation.has_task,

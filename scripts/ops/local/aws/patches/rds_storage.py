@@ -65,7 +65,7 @@ def names_take_their_time() -> None:
 
 
 def a_secret_stays() -> None:
-    """RDS keeps the secret of a master whose password it keeps already; moto makes a new one each time it is told to."""
+    """RDS keeps the secret of a master whose password it keeps already; moto makes a new one whenever it is told."""
 
     @around(models.DBInstance, "update")
     def update(original: Any, self: Any, **wanted: Any) -> None:
