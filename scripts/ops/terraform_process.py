@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +20,7 @@ from typing import Any, TextIO
 
 PARENT_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 LOCK_HELD = "Error acquiring the state lock"
+EVERY_SECONDS = 0.05  # how soon a line is shown
 STALE = ("Saved plan is stale", "Saved plan does not match the given state")
 
 
@@ -60,44 +63,70 @@ def run(
     Ctrl-C and SIGTERM are passed on, so that terraform stops at a safe point and gives its lock back. If we are killed,
     it gets SIGINT; if it is killed, the provider processes that it leaves are ended.
     """
+    over = threading.Event()
+    stdout, stderr = (
+        _Output(over, None if quiet else out or sys.stdout),
+        _Output(over, None if quiet else err or sys.stderr),
+    )
     process = subprocess.Popen(
         command,
         cwd=cwd,
         env=dict(environ),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
+        stdout=stdout.written,
+        stderr=stderr.written,
         start_new_session=True,
         preexec_fn=_interrupt_on_parents_death if sys.platform == "linux" else None,
     )
-    kept: dict[str, list[str]] = {"out": [], "err": []}
-    readers = [
-        threading.Thread(target=_read, args=(process.stdout, kept["out"], None if quiet else out or sys.stdout)),
-        threading.Thread(target=_read, args=(process.stderr, kept["err"], None if quiet else err or sys.stderr)),
-    ]
-    with _passing_signals_to(process):
-        for reader in readers:
-            reader.start()
+    with _passing_signals_to(process), stdout, stderr:
         code = process.wait()
         _sweep(process.pid)
-        for reader in readers:
-            reader.join()
-    return Ended(code=code, stdout="".join(kept["out"]), stderr="".join(kept["err"]))
+        over.set()
+    return Ended(code=code, stdout=stdout.text, stderr=stderr.text)
+
+
+class _Output:
+    """What a command writes, followed while it runs; all of it at the end of the `with`.
+
+    It goes to a file: a terraform whose reader is killed would die of the broken pipe, and its lock would stay."""
+
+    def __init__(self, over: threading.Event, shown: TextIO | None) -> None:
+        self.over, self.shown = over, shown
+        self.written, name = tempfile.mkstemp(prefix="ops-terraform-")
+        self.file = Path(name).open("rb")  # noqa: SIM115 (until the `with` ends); a place in it of its own
+        Path(name).unlink()
+        self.parts: list[str] = []
+        self.thread = threading.Thread(target=self._follow, name="terraform-output")
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    def __enter__(self) -> None:
+        os.close(self.written)  # it is the command's now
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+        self.file.close()
+
+    def _follow(self) -> None:
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        last = False
+        while not last:
+            last = self.over.wait(EVERY_SECONDS)  # and then once more, for what came before the end
+            self._take(decode(self.file.read(), last))
+
+    def _take(self, text: str) -> None:
+        self.parts.append(text)
+        if self.shown and text:
+            self.shown.write(text)
+            self.shown.flush()
 
 
 def _interrupt_on_parents_death() -> None:
     ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGINT)
-
-
-def _read(pipe: TextIO, kept: list[str], shown: TextIO | None) -> None:
-    with pipe:
-        for line in pipe:
-            kept.append(line)
-            if shown:
-                shown.write(line)
-                shown.flush()
 
 
 def _sweep(group: int) -> None:
@@ -109,7 +138,7 @@ def _sweep(group: int) -> None:
 class _passing_signals_to:  # noqa: N801 - reads as the phrase it is in a `with`
     """While within, SIGINT and SIGTERM reach the process group instead of us; the second time it is killed."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.asked = 0
         self.before: dict[int, Any] = {}

@@ -59,8 +59,12 @@ def test_an_interruption_reaches_terraform_which_ends_by_itself(tmp_path: Path, 
     assert (tmp_path / "told").read_text() == "lock given back\n"
 
 
-def test_terraform_is_interrupted_when_its_runner_is_killed(tmp_path: Path) -> None:
-    command = script(tmp_path, "trap 'touch told; exit 1' INT; touch up; sleep 30 & wait")
+def test_terraform_is_interrupted_when_its_runner_is_killed_and_may_say_so(tmp_path: Path) -> None:
+    """Nobody reads any more what it writes, of which it must not die: it still has to give its lock back."""
+    command = script(
+        tmp_path,
+        "trap 'sleep 0.2; echo stopping && echo stopping >&2 && touch told; exit 1' INT; touch up; sleep 30 & wait",
+    )
     program = (
         "import os; from pathlib import Path; from ops import terraform_process\n"
         f"terraform_process.run({command!r}, os.environ, Path({str(tmp_path)!r}))"
