@@ -18,7 +18,7 @@ module "database" {
   backup = {
     point_in_time_days = var.database.point_in_time_days
     daily_days         = var.database.daily_days
-    copy_region        = var.database.copy_region
+    copy_region        = local.copy_region
   }
   protected            = var.protected
   subnet_ids           = module.network.private_subnet_ids

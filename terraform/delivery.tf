@@ -8,5 +8,5 @@ module "delivery" {
   secrets_key_arn   = aws_kms_key.this["secrets"].arn
   protected         = var.protected
   github_repository = var.github_repository
-  state_bucket_arn  = "arn:aws:s3:::${local.project}-state-${local.account.id}"
+  state_bucket_arn  = "arn:aws:s3:::${local.project}-state-${local.account.id}${local.region == module.catalog.region ? "" : "-${local.region}"}"
 }

@@ -2,6 +2,10 @@
 locals {
   region = coalesce(var.region, module.catalog.region)
 
+  # A region is no copy of itself: rebuilt where its copies lay, an environment has none until it is told where (rebuild-region).
+  copies_to   = try(coalesce(var.copy_region, var.database.copy_region), null)
+  copy_region = local.copies_to == local.region ? null : local.copies_to
+
   tags = {
     Project     = module.catalog.project
     Environment = var.environment
@@ -20,7 +24,7 @@ provider "aws" {
 # Where copies of backups go; the region itself where none do.
 provider "aws" {
   alias  = "copy"
-  region = coalesce(try(var.database.copy_region, null), local.region)
+  region = coalesce(local.copy_region, local.region)
 
   default_tags {
     tags = local.tags

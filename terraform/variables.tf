@@ -20,6 +20,17 @@ variable "region" {
   }
 }
 
+variable "copy_region" {
+  description = "Region that gets copies of backups, where it is not database.copy_region: after a rebuild in that one; null for that one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.copy_region == null ? true : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.copy_region))
+    error_message = "copy_region: '${coalesce(var.copy_region, "-")}' is no name of a region."
+  }
+}
+
 variable "catalog_file" {
   description = "Path of the catalogue; a relative one starts at this folder."
   type        = string

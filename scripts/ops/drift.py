@@ -81,7 +81,7 @@ def clients_of(workspace: Workspace) -> Clients:
         import boto3
 
         environ = workspace.environ
-        region = environ.get("AWS_REGION") or catalog.load().region
+        region = environ.get("AWS_REGION") or workspace.region
         make = boto3.session.Session(profile_name=environ.get("AWS_PROFILE"), region_name=region).client
     return Clients(make=make)
 

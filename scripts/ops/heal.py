@@ -19,6 +19,7 @@ from rich.markup import escape
 from ops import clock, heal_declared
 from ops.drift_live import Clients
 from ops.heal_plan import Healer, Item
+from ops.state_bucket import name as state_bucket_name
 from pipeline import catalog, sessions
 from pipeline.catalog import Service
 from pipeline.errors import PipelineError
@@ -221,7 +222,7 @@ def state_bucket(clients: Clients) -> str:
             f"no AWS account: {error}; log in (aws sso login), or lead the shell to the local AWS: "
             'eval "$(scripts/local-aws env)"'
         ) from error
-    return f"{catalog.load().project}-state-{account}"
+    return state_bucket_name(catalog.load(), account, clients("sts").meta.region_name)
 
 
 def run() -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ops import images_lock, terraform_cli, terraform_plan, terraform_process
+from ops import images_lock, state_bucket, terraform_cli, terraform_plan, terraform_process
 from ops.local.aws import LocalAws
 from ops.local.aws.environment import ACCOUNT, REGION
 from ops.terraform_plan import PlanFiles, PlanRefused, Record
@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
 LOCAL = "local"  # the one environment that is no account
 LOCK_SECONDS = 20
+# A runbook that was killed leaves a Terraform that ends what it is at, and then gives its lock back.
+PATIENT_LOCK_SECONDS = 300
 # Most of an apply is waiting inside the provider; at terraform's 10 the waiting ones keep the rest from their turn.
 PARALLELISM = 30
 FIRST = "module.delivery"  # all that needs no image's digest, and what images are pushed to
@@ -51,6 +53,7 @@ class Workspace:
 
     `aws` is the local AWS that stands in for the account; without it the shell's credentials count. `work` holds plan,
     provider links and CLI configuration (`.local/<environment>`). `account` is asked for where it is not given.
+    `region` is where it is deployed to and where its state lies, by default what its backend's file says.
     """
 
     environment: str
@@ -61,6 +64,8 @@ class Workspace:
     variables: Mapping[str, Any] = field(default_factory=dict)
     shown: bool = True
     account: str = ""
+    lock_seconds: int = LOCK_SECONDS
+    region: str = ""
 
     def __post_init__(self) -> None:
         if self.work == Path():
@@ -68,7 +73,12 @@ class Workspace:
         if not self.settings.is_file():
             known = ", ".join(sorted(path.stem for path in self.settings.parent.glob("*.tfvars")))
             raise click.UsageError(f"no environment {self.environment!r}; there are: {known}")
+        self.region = self.region or self._settled_region()
         self.work.mkdir(parents=True, exist_ok=True)
+
+    def _settled_region(self) -> str:
+        told = re.search(r'^region\s*=\s*"([^"]+)"', self.backend.read_text(encoding="utf-8"), re.MULTILINE)
+        return told.group(1) if told else catalog.load().region
 
     @property
     def settings(self) -> Path:
@@ -84,7 +94,7 @@ class Workspace:
     def state_bucket(self) -> str:
         """Made by terraform/bootstrap, named after the account."""
         account = ACCOUNT if self.aws else self.account or _caller_account(self.environ)
-        return f"{catalog.load().project}-state-{account}"
+        return state_bucket.name(catalog.load(), account, self.region)
 
     @property
     def files(self) -> PlanFiles:
@@ -106,11 +116,18 @@ class Workspace:
         images_lock.write(images_lock.complete(services, images_lock.load(), built_here), images_lock.LOCAL)
         return images_lock.LOCAL
 
+    @property
+    def lock_timeout(self) -> str:
+        """How long a command waits for the state's lock."""
+        return f"-lock-timeout={self.lock_seconds}s"
+
     def process_environ(self) -> dict[str, str]:
         """The environment of every terraform command."""
         kept = {name: value for name, value in self.environ.items() if name not in NOT_INHERITED}
         if self.aws:
             kept = {**self.aws.environment(kept), **_initial_secrets(self.environ)}
+        if self.region != catalog.load().region:
+            kept |= {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
         return {
             **kept,
             "TF_CLI_CONFIG_FILE": str(terraform_cli.config_file(self.work, self.environ)),
@@ -163,7 +180,8 @@ class Workspace:
             return
         terraform_cli.version(self.command, self.process_environ())
         stamp.unlink(missing_ok=True)
-        where = (f"-backend-config={self.backend}", f"-backend-config=bucket={self.state_bucket}")
+        named = (f"-backend-config=bucket={self.state_bucket}", f"-backend-config=region={self.region}")
+        where = (f"-backend-config={self.backend}", *named)
         self.must("init", "-reconfigure", *where, quiet=True)
         stamp.write_text(self._init_digest(), encoding="utf-8")
 
@@ -177,6 +195,7 @@ class Workspace:
         ]
         files = [self.terraform / ".terraform.lock.hcl", self.backend]
         lines += [terraform_plan.file_digest(files), str(terraform_cli.find_mirror(self.environ)), *self.command]
+        lines.append(self.region)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def inputs(self) -> dict[str, str]:
@@ -194,7 +213,7 @@ class Workspace:
             "plan",
             f"-var-file={self.settings}",
             f"-out={self.files.plan}",
-            f"-lock-timeout={LOCK_SECONDS}s",
+            self.lock_timeout,
             f"-parallelism={PARALLELISM}",
             *self._variable_arguments(),
             *(["-destroy"] if destroy else []),
@@ -208,10 +227,24 @@ class Workspace:
             self.files, self.environment, inputs, datetime.now(UTC), destroy=destroy, first=first
         )
 
+    def pending(self) -> list[tuple[str, str]]:
+        """What a plan made now would do, as (address, word): a look that takes no lock and leaves no plan to apply."""
+        self.ready()
+        file = self.work / "look.tfplan"
+        told = [f"-var-file={self.settings}", f"-out={file}", "-lock=false", f"-parallelism={PARALLELISM}"]
+        try:
+            self.must("plan", *told, *self._variable_arguments(), quiet=True)
+            plan = json.loads(self.must("show", "-json", str(file), quiet=True).stdout)
+        finally:
+            file.unlink(missing_ok=True)
+        return list(terraform_plan.changes(plan))
+
     def _variable_arguments(self) -> list[str]:
         """Given after the settings, and so stronger."""
         images = {"images_lock_file": str(self.lock_file)} if self.aws else {}
-        return [f"-var={name}={_as_variable(value)}" for name, value in {**images, **self.variables}.items()]
+        elsewhere = {"region": self.region} if self.region != catalog.load().region else {}
+        given = {**images, **elsewhere, **self.variables}
+        return [f"-var={name}={_as_variable(value)}" for name, value in given.items()]
 
     def apply(self) -> Record:
         """Applies exactly the reviewed plan. Raises PlanRefused where there is none, or it is stale."""
@@ -226,7 +259,7 @@ class Workspace:
         What nobody built is pushed to the local AWS, so that what is deployed is there to be pulled.
         """
         try:
-            pace = (f"-lock-timeout={LOCK_SECONDS}s", f"-parallelism={PARALLELISM}")
+            pace = (self.lock_timeout, f"-parallelism={PARALLELISM}")
             self.must("apply", *pace, str(self.files.plan))
             if self.aws:
                 lock = Path(self.variables.get("images_lock_file", self.lock_file))
@@ -315,7 +348,7 @@ def _caller_account(environ: Mapping[str, str]) -> str:
     try:
         client = boto3.session.Session(
             profile_name=environ.get("AWS_PROFILE"), region_name=environ.get("AWS_REGION") or REGION
-        ).client("sts")
+        ).client("sts", endpoint_url=environ.get("AWS_ENDPOINT_URL") or None)
         return str(client.get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as error:
         raise TerraformFailed(

@@ -16,7 +16,7 @@ from healthcheck.aws.triggers import Triggers
 from healthcheck.checks.check import Check
 from healthcheck.finding import Finding, Severity
 from healthcheck.snapshot import Snapshot
-from ops import diagnose_read, heal_declared, inventories, validate_wait
+from ops import diagnose_read, heal_declared, inventories, state_bucket, validate_wait
 from ops.surroundings import Surroundings
 from ops.validate_result import Result
 from ops.validate_wait import Say, Waiting
@@ -123,7 +123,8 @@ def _inventories(surroundings: Surroundings, snapshot: Snapshot) -> dict[str, fr
     where = snapshot.scope.place
     try:
         if where:
-            state = heal_declared.read(surroundings.clients, f"{where.project}-state-{where.account}")
+            bucket = state_bucket.name(surroundings.catalog, where.account, where.region)
+            state = heal_declared.read(surroundings.clients, bucket)
             found[inventories.TERRAFORM] = frozenset(str(each["GroupName"]) for each in state.schedules.values())
     except heal_declared.StateUnreadable:
         pass

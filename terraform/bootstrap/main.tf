@@ -1,6 +1,15 @@
 # The bucket that holds Terraform's state, applied once an account. S3 locks by itself (use_lockfile), no table is needed.
+variable "region" {
+  description = "Region of the bucket, where it is not the catalogue's (a rebuild elsewhere); null for the catalogue's."
+  type        = string
+  default     = null
+}
+
 locals {
   catalog = yamldecode(file("${path.root}/../../services.yaml"))
+  region  = coalesce(var.region, local.catalog.region)
+  # Names of buckets are one for all regions (scripts/ops/state_bucket.py).
+  suffix = local.region == local.catalog.region ? "" : "-${local.region}"
 }
 
 data "aws_caller_identity" "current" {}
@@ -38,7 +47,7 @@ resource "aws_s3_bucket" "state" {
   #checkov:skip=CKV_AWS_18:CloudTrail sees who reads the state
   #checkov:skip=CKV_AWS_144:the state is no backup; what it describes can be imported again
   #checkov:skip=CKV2_AWS_62:nothing reacts to a new state
-  bucket = "${local.catalog.project}-state-${data.aws_caller_identity.current.account_id}"
+  bucket = "${local.catalog.project}-state-${data.aws_caller_identity.current.account_id}${local.suffix}"
 
   lifecycle {
     prevent_destroy = true

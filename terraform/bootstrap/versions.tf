@@ -13,7 +13,7 @@ terraform {
 }
 
 provider "aws" {
-  region = local.catalog.region
+  region = local.region
 
   default_tags {
     tags = { Project = local.catalog.project, ManagedBy = "terraform-bootstrap" }

@@ -165,6 +165,18 @@ class Processes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegionLost:
+    """The region in which all runs is gone; `following` is where what is played goes on."""
+
+    following: str
+    breaks = True
+
+    @property
+    def text(self) -> str:
+        return f"the region is lost; what comes runs in {self.following}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Command:
     """A shell command; `expect_exit` None: any exit code will do. `timeout_seconds` are virtual."""
 
@@ -203,6 +215,7 @@ Action = (
     | FeedPublish
     | Parameters
     | Processes
+    | RegionLost
     | Command
     | Note
 )

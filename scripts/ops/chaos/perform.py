@@ -26,6 +26,7 @@ from ops.chaos.actions import (
     Note,
     Parameters,
     Processes,
+    RegionLost,
     Sql,
 )
 from ops.chaos.aws_call import AwsCall
@@ -234,6 +235,13 @@ def _kind(ssm: Any, name: str, stage: Stage) -> dict[str, Any]:
     if any(word in name.rpartition("/")[2] for word in ("key", "secret", "password", "token", "database_url")):
         return {"Type": "SecureString", "KeyId": stage.deployed.key("secrets")}
     return {"Type": "String"}
+
+
+@perform.register
+def _(action: RegionLost, stage: Stage) -> str:
+    stage.cloud.lose_region(action.following)
+    stage.forget_clients()
+    return ""
 
 
 @perform.register

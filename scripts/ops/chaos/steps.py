@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from ops.chaos import aws_call, handles, moments, placeholders
-from ops.chaos.actions import PROCESSES, TIMEOUT_SECONDS, Action, Command, Note, Parameters, Processes, Sql
+from ops.chaos.actions import (
+    PROCESSES,
+    TIMEOUT_SECONDS,
+    Action,
+    Command,
+    Note,
+    Parameters,
+    Processes,
+    RegionLost,
+    Sql,
+)
 from ops.chaos.market import ROOT, Day
 from ops.document import Complaints, Mistake, Place, remedy
 from pipeline.catalog import Catalog
@@ -85,6 +95,8 @@ class _Reader:
                 return _parameters(value, self.catalog)
             if kind == "process":
                 return _processes(value)
+            if kind == "region":
+                return _region(value, self.catalog)
             return _command(value) if kind == "run" else Note(note=value)
         except Mistake as mistake:
             raise Mistake(str(mistake), kind, *mistake.place) from mistake
@@ -160,6 +172,12 @@ def as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value)
+
+
+def _region(raw: Mapping[str, Any], catalog: Catalog) -> RegionLost:
+    if raw["following"] == catalog.region:
+        raise Mistake(f"{catalog.region} is the one that is lost; name another", "following")
+    return RegionLost(following=raw["following"])
 
 
 def _processes(raw: Mapping[str, Any]) -> Processes:

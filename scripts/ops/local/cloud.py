@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ops.local import applied
 from ops.local.aws import LocalAws
-from ops.local.database import CloudDatabase, beside, managed
+from ops.local.database import CloudDatabase, Managed, beside, managed
 from ops.local.exchange import Exchange, Market
 from ops.local.feeds import FeedServer
 from ops.local.news_file import DEFAULT_FEED, NewsItem
@@ -25,7 +25,7 @@ from ops.local.plane.containers import Containers
 from ops.replay_news import ITEMS_A_FEED, spread
 from ops.terraform_workspace import LOCAL, Workspace
 from pipeline import catalog
-from pipeline.errors import PipelineError
+from pipeline.errors import DatabaseUnreachable, PipelineError
 
 MINUTE = timedelta(minutes=1)
 # What goes on before the first minute: no silence alarm looks back further, so that a cloud begins as one that runs.
@@ -46,13 +46,16 @@ class Cloud:
     exchange: Exchange
     feeds: FeedServer
     plane: Plane
+    make_plane: Callable[[LocalAws], Plane]
     symbols: tuple[str, ...]
     now: datetime
     minutes: list[Minute] = field(default_factory=list)
+    moved: bool = False
 
     @property
     def database_url(self) -> str:
-        """A superuser's way to the database; after a restore it may be another."""
+        """A superuser's way to the database; after a restore it may be another. Raises DatabaseUnreachable while the
+        region that the cloud has moved to has none."""
         return self.database.url
 
     @property
@@ -61,11 +64,18 @@ class Cloud:
         return {
             **self.aws.environment(os.environ),
             **machine(self.exchange),
-            "DATABASE_URL": self.database_url,
+            **self._database_address(),
             **self.database.trust,
             **{f"TF_VAR_{name}": _as_variable(value) for name, value in self.workspace.variables.items()},
             "OPS_CLOCK_URL": self.aws.url,
+            "OPS_REBUILD_WORK": str(self.aws.state_dir.parent / "rebuild"),
         }
+
+    def _database_address(self) -> dict[str, str]:
+        try:
+            return {"DATABASE_URL": self.database_url}
+        except DatabaseUnreachable:
+            return {}
 
     def tick(self, at: datetime, *, alarms: bool = True) -> Minute:
         """Plays the virtual minute that begins at `at`. Raises CloudFailed where that is not later than the last."""
@@ -76,6 +86,8 @@ class Cloud:
         self.exchange.set_now(at)
         self.feeds.set_now(at)
         self.database.tick()
+        if self.moved:
+            self.aws.confirm_subscriptions()
         played = self.plane.tick(at, alarms=alarms)
         self.minutes.append(played)
         return played
@@ -83,6 +95,23 @@ class Cloud:
     def kill(self, name: str) -> None:
         """Ends a part as SIGKILL does."""
         self._part(name, {"postgres": self.database.kill, "aws": self.aws.down} | self._servers("stop"))()
+
+    def lose_region(self, following: str) -> None:
+        """The region is gone with all in it; what is played from now on is played in the other, and whoever is to hear
+        of alarms there follows the links in AWS's mails. Raises CloudFailed without a database of the account's own."""
+        if not isinstance(self.database, Managed):
+            raise CloudFailed(
+                f"environment {self.workspace.environment} has no database that another region could have"
+            )
+        self.plane.close()
+        self.database.kill()
+        self.aws.lose_regions(self.aws.region)
+        self.aws = LocalAws(self.aws.state_dir, region=following)
+        self.database.follow(self.aws)
+        work = self.workspace.work / following
+        self.workspace = replace(self.workspace, aws=self.aws, region=following, work=work)
+        self.plane = self.make_plane(self.aws)
+        self.moved = True
 
     def stop(self, name: str) -> None:
         """Ends a part in an orderly way."""
@@ -160,22 +189,23 @@ def open_cloud(
         address = None if own else database.url
         set_parameters(aws, first_values(market, exchange, feeds, address) | dict(parameters or {}))
         containers = stack.enter_context(_containers(runtime))
-        plane = Plane(
-            aws,
-            environment={**machine(exchange), **database.trust},
-            containers=containers,
-            seed=seed,
-        )
+        surroundings = {**machine(exchange), **database.trust}
+
+        def make_plane(aws: LocalAws) -> Plane:
+            return Plane(aws, environment=surroundings, containers=containers, seed=seed)
+
         cloud = Cloud(
             aws=aws,
             workspace=account,
             database=database,
             exchange=exchange,
             feeds=feeds,
-            plane=stack.enter_context(plane),
+            plane=make_plane(aws),
+            make_plane=make_plane,
             symbols=market.symbols,
             now=start,
         )
+        stack.callback(lambda: cloud.plane.close())
         _warm_up(cloud, start)
         yield cloud
 

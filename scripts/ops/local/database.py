@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from ops.local.applied import BORN
+from ops.local.aws import LocalAws
 from ops.local.postgres import Postgres
 from ops.local.rds import Storage
 from ops.terraform_workspace import Workspace
@@ -87,6 +88,10 @@ class Managed:
 
     def start(self) -> None:
         self.storage.machine(self.identifier).server.start()
+
+    def follow(self, aws: LocalAws) -> None:
+        """From now on the instance of that name in that region is meant."""
+        self.storage.aws = aws
 
     def tick(self) -> None:
         self.storage.tick()

@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from ops.local.aws import LocalAws, LocalAwsFailed
-from ops.local.aws.environment import REGION
 from ops.local.postgres import HOST, SUPERUSER, Postgres, PostgresFailed, make_scratch
 from ops.local.postgres_account import hand_over
 from ops.local.postgres_binaries import account_for
 from pipeline import store
+from pipeline.errors import DatabaseUnreachable
 from pipeline.settings import Secret
 
 INSTANCE, SNAPSHOT = "instance", "snapshot"
@@ -117,10 +117,10 @@ class Storage:
 
     def adopt(self, identifier: str) -> Machine:
         """Gives an instance that has no data yet a server with an empty database, as RDS made it; backed up once."""
-        found = self._described(REGION, identifier)
-        machine = self._machine(found["DbiResourceId"], (REGION, identifier))
+        found = self._described(self.aws.region, identifier)
+        machine = self._machine(found["DbiResourceId"], (self.aws.region, identifier))
         machine.server.start()
-        self._hand_over(machine, found, REGION)
+        self._hand_over(machine, found, self.aws.region)
         self._tell_address(machine)
         self.tick()
         self.back_up(identifier)
@@ -133,8 +133,12 @@ class Storage:
         )
 
     def url(self, identifier: str, database: str) -> str:
-        """A superuser's way to whatever answers under that name, now or once it does again."""
-        return f"postgresql://{SUPERUSER}@{HOST}:{self.ports[REGION, identifier]}/{database}"
+        """A superuser's way to whatever answers under that name, now or once it does again. Raises DatabaseUnreachable
+        where nothing ever did in this region."""
+        port = self.ports.get((self.aws.region, identifier))
+        if port is None:
+            raise DatabaseUnreachable(f"there is no database {identifier} in {self.aws.region}")
+        return f"postgresql://{SUPERUSER}@{HOST}:{port}/{database}"
 
     def back_up(self, identifier: str) -> None:
         """RDS's own daily backup, now."""
@@ -168,6 +172,14 @@ class Storage:
                 self._snapshot(each)
         for each in self._seen(INSTANCE):
             self._tell_latest(each, now)
+        self._stop_deleted()
+
+    def _stop_deleted(self) -> None:
+        """Nobody answers for an instance that is gone; the next one of its name gets its address."""
+        there = {each["resource"] for each in self._seen(INSTANCE)}
+        for machine in self.machines.values():
+            if machine.resource not in there and machine.server.pid:
+                machine.server.stop()
 
     def _follow_names(self) -> None:
         """An instance that was given another name answers where that name leads; RDS's addresses are made of names."""
@@ -316,7 +328,7 @@ class Storage:
         return iter([each for each in self.aws.rds() if each["kind"] == kind])
 
     def _report(self, identifier: str, **told: Any) -> None:
-        self.aws.report_rds(INSTANCE, REGION, identifier, **told)
+        self.aws.report_rds(INSTANCE, self.aws.region, identifier, **told)
 
     def _now(self) -> datetime:
         return self.aws.now() or datetime.now(UTC)

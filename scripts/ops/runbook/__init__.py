@@ -38,7 +38,8 @@ soon as it is read: no line on screen, in the journal or in the report then show
 To end early raise Refused (4: unsafe, nothing done by this step), Failed (1: undoes what can be), Remains (3: the rest
 has to wait); an `undo` that cannot raises CannotUndo. `Runbook.options` are click options, their values `look.options`,
 journalled (never a secret) and taken up by --resume. `Runbook.measures(look)` returns {label: value} for the last lines
-and the report. `stands=False`: the environment need not be deployed yet; `records` then names the bucket for the lock.
+and the report. `stands=False`: the environment need not be deployed yet; `records` then names the bucket for the lock,
+which `prepare` makes. `region(look)` leads everything to another region than the shell's.
 
 Time: `look.now()` and `Hands.wait` go by the local cloud's clock where OPS_CLOCK_URL leads to one, else by the wall's.
 """

@@ -102,13 +102,18 @@ def _account(look: Look) -> str:
 
 def _bars(look: Look) -> str:
     """The last minutes of one symbol, from the feed that is deployed: asked as the tasks ask."""
-    feed = stored.load(look, FEED).value.reveal()
-    symbol = stored.load(look, SYMBOLS).value.reveal().split(",")[0].strip()
+    feed, symbol = _value(look, FEED), _value(look, SYMBOLS).split(",")[0].strip()
     start = look.now() - timedelta(minutes=5)
     return (
         f"{look.environ.get('ALPACA_DATA_URL', DATA_URL).rstrip('/')}/v2/stocks/bars?symbols={symbol}&timeframe=1Min"
         f"&start={start:%Y-%m-%dT%H:%M:%SZ}&limit=1&adjustment=raw&feed={feed}"
     )
+
+
+def _value(look: Look, name: str) -> str:
+    """What is stored, or where nothing is deployed yet what a deployment would begin with."""
+    found = stored.find(look, name)
+    return found.value.reveal() if found else str(look.catalog.parameters[name].initial)
 
 
 def _get(session: requests.Session, url: str) -> Answer:

@@ -123,7 +123,7 @@ def perform(runbook: Runbook, order: Order, environ: Mapping[str, str]) -> int:
             _perform(runbook, order, look, voice, report, interrupts)
         except (PipelineError, ClientError, BotoCoreError, OSError) as error:
             meant = understood(error) if not isinstance(error, Ended) else error
-            report.exit_code, report.why = meant.exit_code, str(meant)
+            report.exit_code, report.why, report.needs = meant.exit_code, str(meant), meant.needs
     _last_words(runbook, order, voice, report)
     report.seconds = round(voice.seconds, 3)
     if order.report:
@@ -147,6 +147,8 @@ def _perform(runbook: Runbook, order: Order, look: Look, voice: Voice, report: R
     if order.consent.confirmed not in ("", order.environment):
         raise Refused(f"--confirm {order.consent.confirmed} is not --env {order.environment}; which of them is meant?")
     look.environ = account.led(look.environ, order.environment, drill=order.drill)
+    if not order.resumed:  # whose options are taken up first
+        _place(runbook, look)
     _header(runbook, order, look, voice)
     if runbook.stands:
         account.require_environment(look)
@@ -157,6 +159,13 @@ def _perform(runbook: Runbook, order: Order, look: Look, voice: Voice, report: R
             rehearse(runbook, look, voice, report)
     if runbook.measures and report.exit_code == DONE:
         report.measures = dict(runbook.measures(look))
+
+
+def _place(runbook: Runbook, look: Look) -> None:
+    """Leads everything to the region that the runbook works in."""
+    if runbook.region:
+        region = runbook.region(look)
+        look.environ = {**look.environ, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 
 
 def _header(runbook: Runbook, order: Order, look: Look, voice: Voice) -> None:
@@ -172,6 +181,7 @@ def _apply(runbook: Runbook, order: Order, look: Look, voice: Voice, report: Rep
         stack.callback(written.close)
         if order.resumed:
             _take_up(runbook, order, look, written, report)
+            _place(runbook, look)
         report.journal, report.facts = str(written.path), written.past.facts
         look.facts = written.past.facts
         if nothing_to_do(runbook, look):
@@ -179,6 +189,8 @@ def _apply(runbook: Runbook, order: Order, look: Look, voice: Voice, report: Rep
             return
         if not (order.consent.yes or order.resumed):
             _ask_to_begin(runbook, look, voice, interrupts)
+        if runbook.prepare:
+            runbook.prepare(look)
         bucket = runbook.records(look)
         s3 = make_client(look.environ, "s3", look.region)
         permit = stack.enter_context(Lease(s3, bucket, run=report.run, runbook=runbook.name, say=voice.line))
@@ -309,7 +321,9 @@ def _next(runbook: Runbook, order: Order, report: Report) -> str:
         return shlex.join([*line, *_repeated(runbook, order), "--apply"])
     if order.acts and report.exit_code != DONE and report.journal and Path(report.journal).exists():
         chosen = ["--journal", str(order.journal)] if order.journal else []
-        return shlex.join([*line, *chosen, "--resume"])
+        # the journal has the options of the run's beginning; those of this command, and what it lacked, are said anew
+        said = _repeated(runbook, order) if order.resumed else []
+        return shlex.join([*line, *chosen, *said, *report.needs, "--resume"])
     return ""
 
 

@@ -62,11 +62,12 @@ class Look:
         except (ClientError, BotoCoreError) as error:
             raise Refused(f"no AWS account: {error}; log in (aws sso login)") from error
 
-    def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client whose every call that is no read raises MutatingCall before it leaves."""
-        key = (service, region or self.region)
+    def client(self, service: str, region: str | None = None, *, hurried: bool = False) -> Any:
+        """A boto3 client whose every call that is no read raises MutatingCall before it leaves. A `hurried` one takes
+        a region that does not answer within seconds for one that is gone."""
+        key = (f"{service} hurried" if hurried else service, region or self.region)
         if key not in self._clients:
-            client = make_client(self.environ, *key)
+            client = make_client(self.environ, service, key[1], hurried=hurried)
             client.meta.events.register_first("provide-client-params.*.*", refuse_changes)
             self._clients[key] = client
         return self._clients[key]
@@ -97,14 +98,19 @@ class Look:
                 f"no way to the database: {DATABASE_URL} is not set, and the account tells none ({error}); set it to "
                 "an address that this machine reaches (a tunnel, a VPN, CloudShell in the VPC)"
             ) from error
-        return self.veil.secret(_address(instance, held))
+        return self.veil.secret(_address(instance, held, self._sslmode))
+
+    @property
+    def _sslmode(self) -> str:
+        """Where this machine plays the account, its server may know no TLS."""
+        return (self.environ.get("PGSSLMODE") if self.environ.get("AWS_ENDPOINT_URL") else None) or "verify-full"
 
 
-def _address(instance: Mapping[str, Any], held: str) -> str:
+def _address(instance: Mapping[str, Any], held: str, sslmode: str) -> str:
     master = json.loads(held)
     endpoint = instance["Endpoint"]
     login = f"{quote(master['username'], safe='')}:{quote(master['password'], safe='')}"
-    return f"postgresql://{login}@{endpoint['Address']}:{endpoint['Port']}/{instance['DBName']}?sslmode=verify-full"
+    return f"postgresql://{login}@{endpoint['Address']}:{endpoint['Port']}/{instance['DBName']}?sslmode={sslmode}"
 
 
 @contextmanager
@@ -118,11 +124,16 @@ def connected(url: Secret, role: str | None = None) -> Iterator[Connection]:
         yield connection
 
 
-def make_client(environ: Mapping[str, str], service: str, region: str) -> Any:
+def make_client(environ: Mapping[str, str], service: str, region: str, *, hurried: bool = False) -> Any:
     """A boto3 client of the account that the environment leads to, whatever this process's own says."""
+    from botocore.config import Config
+
+    patience = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2}) if hurried else None
     names = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     session = _session(*(environ.get(name) for name in names))
-    return session.client(service, region_name=region, endpoint_url=environ.get("AWS_ENDPOINT_URL") or None)
+    return session.client(
+        service, region_name=region, endpoint_url=environ.get("AWS_ENDPOINT_URL") or None, config=patience
+    )
 
 
 @cache

@@ -41,7 +41,9 @@ class Runbook:
     """Steps in their order. `name` is the executable's, `when` says when to reach for it, `after` how to go back.
 
     `options` are the runbook's own; their values stand in `look.options`. `measures` are told at the end, by label.
-    `stands`: the environment must be deployed in the account already. `records` names the bucket for lock and journals.
+    `stands`: the environment must be deployed in the account already. `records` names the bucket for lock and journals;
+    `prepare` makes it where it may not be there yet, by whoever acts, before there is a lock to be had. `region` is
+    where the runbook works, where that is not the shell's.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Runbook:
     measures: Callable[[Look], Mapping[str, Any]] | None = None
     stands: bool = True
     records: Callable[[Look], str] = account.records_bucket
+    prepare: Callable[[Look], None] | None = None
+    region: Callable[[Look], str] | None = None
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]

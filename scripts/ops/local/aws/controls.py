@@ -95,6 +95,10 @@ class Controls:
         """What the storage behind RDS tells: of an instance status, address, port, latest; of a snapshot status."""
         self._page("POST", "rds", kind=kind, region=region, identifier=identifier, **told)
 
+    def lose_regions(self, *regions: str) -> None:
+        """These regions answer nobody any more, and all others do; what is global (IAM, STS, S3's names) stays."""
+        self._page("POST", "regions", lost=list(regions))
+
     def _page(self, method: str, page: str, **asked: Any) -> dict[str, Any]:
         """One of the server's own pages. Raises LocalAwsFailed where it refuses or is gone."""
         status, answer = self._ask(method, page, asked)

@@ -59,13 +59,15 @@ class LocalAws(Controls):
 
     `up()` leaves it running after this process. As a context manager it ends with this process, however that ends,
     unless it ran before; `state_dir=None` then is a folder of its own, gone afterwards. `plain=True` is moto without
-    our patches.
+    our patches. `region` is the one that is meant where none is named: another handle on the same folder sees the same
+    AWS from another region.
     """
 
-    def __init__(self, state_dir: Path | None = STATE_DIR, *, plain: bool = False) -> None:
+    def __init__(self, state_dir: Path | None = STATE_DIR, *, plain: bool = False, region: str = REGION) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="ops-aws-")) if state_dir is None else None
         self.state_dir = (self.scratch or Path(state_dir or "")).absolute()
         self.plain = plain
+        self.region = region
         self._guard: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -150,18 +152,18 @@ class LocalAws(Controls):
         """AWS_ENDPOINT_URL; raises LocalAwsFailed where it is not up."""
         return self.load().url
 
-    def environment(self, environ: Mapping[str, str] = os.environ, region: str = REGION) -> dict[str, str]:
+    def environment(self, environ: Mapping[str, str] = os.environ, region: str | None = None) -> dict[str, str]:
         """`environ` turned to this AWS, for a child process."""
-        return merged(environ, self.url, region)
+        return merged(environ, self.url, region or self.region)
 
-    def client(self, service: str, region: str = REGION, *, plane: bool = False, **config: Any) -> Any:
+    def client(self, service: str, region: str | None = None, *, plane: bool = False, **config: Any) -> Any:
         """A boto3 client of this AWS, whatever the environment says. What the plane does is nobody's change."""
         from botocore.config import Config
 
         agent = {"user_agent_extra": OWN_AGENT} if plane else {}
         settings = Config(proxies={}, retries={"max_attempts": 0}, **agent, **config)
         with _making_clients:  # which a session cannot do in two threads at once
-            return _session(region).client(service, endpoint_url=self.url, config=settings)
+            return _session(region or self.region).client(service, endpoint_url=self.url, config=settings)
 
     def save(self) -> dict[str, Any]:
         """Writes the snapshot that the next `up` starts from: {"bytes", "seconds"}."""

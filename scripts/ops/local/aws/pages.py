@@ -13,6 +13,7 @@ from moto.ecs.models import ecs_backends
 from ops.local.aws.changes import CHANGES
 from ops.local.aws.clock import Clock
 from ops.local.aws.environment import ACCOUNT, REGION
+from ops.local.aws.outage import OUTAGE
 from ops.local.aws.patches import ecs_life, rds_storage, sns
 from ops.local.aws.patches.events import DELIVERIES
 from ops.local.aws.patches.tools import kept
@@ -35,6 +36,7 @@ def questions(clock: Clock) -> dict[tuple[str, str], Page]:
         ("GET", "changes"): lambda _: dict(CHANGES.by_service()),
         ("GET", "deliveries"): lambda _: {"deliveries": DELIVERIES.take()},
         ("GET", "mail"): lambda _: {"mail": sns.MAIL.sent()},
+        ("POST", "regions"): _lose,
     }
 
 
@@ -63,6 +65,11 @@ def _wait(clock: Clock, asked: dict[str, Any]) -> dict[str, Any]:
         _time(asked, "until"), 0 if clock.at is None else min(float(asked.get("seconds", POLL_SECONDS)), POLL_SECONDS)
     )
     return {**_shown(clock), "reached": reached}
+
+
+def _lose(asked: dict[str, Any]) -> dict[str, Any]:
+    OUTAGE.regions = frozenset(map(str, asked.get("lost", ())))
+    return {"lost": sorted(OUTAGE.regions)}
 
 
 def _report_task(asked: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
-from ops.local.aws import pages, patches, snapshot
+from ops.local.aws import outage, pages, patches, snapshot
 from ops.local.aws.clock import Clock
+from ops.local.aws.outage import OUTAGE
 
 CONTROL = "/local-aws/"  # our own pages, beside AWS's
 STATE_LOCK = ".tflock"  # how an S3 backend with use_lockfile ends the name of its lock
@@ -111,6 +112,9 @@ class Application:
         if path.startswith(CONTROL):
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             return self.control((environ["REQUEST_METHOD"], path.removeprefix(CONTROL)), body, start_response)
+        if OUTAGE.hits(environ):
+            start_response("503 Service Unavailable", [("Content-Length", str(len(outage.BODY)))])
+            return [outage.BODY]
         with self.traffic:
             return self.attempts.answer(self.moto, environ, start_response)
 

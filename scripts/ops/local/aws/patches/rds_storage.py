@@ -98,7 +98,7 @@ def _born(backend: Any, instance: Any, asked: dict[str, Any], origin: dict[str, 
 
 def _waits(backend: Any, made: Any, origin: dict[str, Any]) -> None:
     kept(made, "storage").update(origin=origin)
-    if kept(backend, "storage").get("attached"):
+    if any(kept(each, "storage").get("attached") for each in rds_backends[backend.account_id].values()):
         made.status = CREATING
 
 

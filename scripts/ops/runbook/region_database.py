@@ -1,0 +1,198 @@
+"""The database of a rebuild: its newest copy in the new region, under that region's key, as the code declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ops.runbook import account_database, region_terraform
+from ops.runbook.acting import Hands
+from ops.runbook.errors import Refused
+from ops.runbook.finding import Finding
+from ops.runbook.reading import Look
+
+KINDS = ("manual", "automated", "awsbackup")  # unasked, RDS does not tell of the copies that AWS Backup keeps
+EVERY_SECONDS, COPY_SECONDS, RESTORE_SECONDS = 30.0, 4 * 3600.0, 4 * 3600.0
+Values = Mapping[str, Any]
+# RestoreDBInstanceFromDBSnapshot's parameters and Terraform's names for them; the rest needs a change afterwards.
+RESTORED = {
+    "DBInstanceClass": "instance_class",
+    "MultiAZ": "multi_az",
+    "StorageType": "storage_type",
+    "DBSubnetGroupName": "db_subnet_group_name",
+    "VpcSecurityGroupIds": "vpc_security_group_ids",
+    "DBParameterGroupName": "parameter_group_name",
+    "PubliclyAccessible": "publicly_accessible",
+    "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
+    "CopyTagsToSnapshot": "copy_tags_to_snapshot",
+    "DeletionProtection": "deletion_protection",
+    "EnableIAMDatabaseAuthentication": "iam_database_authentication_enabled",
+    "EnableCloudwatchLogsExports": "enabled_cloudwatch_logs_exports",
+    "BackupRetentionPeriod": "backup_retention_period",
+    "PreferredBackupWindow": "backup_window",
+    "ManageMasterUserPassword": "manage_master_user_password",
+    "MasterUserSecretKmsKeyId": "master_user_secret_kms_key_id",
+}
+CHANGED = {
+    "MaxAllocatedStorage": "max_allocated_storage",
+    "PreferredMaintenanceWindow": "maintenance_window",
+    "MonitoringInterval": "monitoring_interval",
+    "MonitoringRoleArn": "monitoring_role_arn",
+    "EnablePerformanceInsights": "performance_insights_enabled",
+    "PerformanceInsightsKMSKeyId": "performance_insights_kms_key_id",
+    "PerformanceInsightsRetentionPeriod": "performance_insights_retention_period",
+}
+
+
+def newest(look: Look) -> Values | None:
+    """The newest copy of the pipeline's database in the new region that is whole, by when its data were taken."""
+    found = [each for each in _snapshots(look) if each["Status"] == "available" and not _is_ours(look, each)]
+    return max(found, key=_taken, default=None)
+
+
+def _snapshots(look: Look) -> Iterator[Values]:
+    pages = look.client("rds").get_paginator("describe_db_snapshots")
+    for kind in KINDS:
+        for page in pages.paginate(SnapshotType=kind, DBInstanceIdentifier=look.catalog.project):
+            yield from page["DBSnapshots"]
+
+
+def _is_ours(look: Look, snapshot: Values) -> bool:
+    return str(snapshot["DBSnapshotIdentifier"]).startswith(f"{look.catalog.project}-rebuild-")
+
+
+def _taken(snapshot: Values) -> datetime:
+    """A copy is younger than its data."""
+    at: datetime = snapshot.get("OriginalSnapshotCreateTime") or snapshot["SnapshotCreateTime"]
+    return at
+
+
+def has_copy(look: Look) -> Finding:
+    """Whether there is something to restore, or it is restored already. Raises Refused."""
+    if account_database.find(look):
+        return Finding.yes(f"the database is in {look.region} already")
+    found = newest(look)
+    if found is None:
+        raise Refused(
+            f"{look.region} holds no copy of the database {look.catalog.project}: nothing could be restored there. "
+            "--region has to be where copies go (database.copy_region); while the old region answers, copy a snapshot "
+            f"there: aws rds copy-db-snapshot --region {look.region} --source-region …"
+        )
+    hours = (look.now() - _taken(found)).total_seconds() / 3600
+    return Finding.yes(
+        f"{found['DBSnapshotIdentifier']} was taken {hours:.1f} hours ago; what was written since is not in it"
+    )
+
+
+def is_restored(look: Look) -> Finding:
+    """Whether the instance is there, available, in its own network, its master password in a secret."""
+    found = account_database.find(look)
+    if found is None:
+        return Finding.no(f"{look.region} has no database yet")
+    if found["DBInstanceStatus"] != "available":
+        return Finding.no(f"the database is {found['DBInstanceStatus']}")
+    group = found["DBSubnetGroup"]["DBSubnetGroupName"]
+    if group != look.catalog.project or not account_database.master_secret(found):
+        return Finding.no(f"the database is available, but in subnet group {group}, or without a master's secret")
+    if int(found.get("MonitoringInterval") or 0) == 0:
+        return Finding.no("the database is available, but not monitored as declared")
+    return Finding.yes(f"the database is available in {look.region}, in its own network")
+
+
+def restore(hands: Hands) -> None:
+    """Copies the newest copy under the new region's key, and restores that as the code declares the instance."""
+    look = hands.look
+    wanted = region_terraform.planned_database(hands)
+    if account_database.find(look) is None:
+        _restore(hands, _under_our_key(hands, str(wanted["kms_key_id"])), wanted)
+    hands.wait(
+        "the database to be restored", lambda: _available(look), every_seconds=EVERY_SECONDS,
+        most_seconds=RESTORE_SECONDS, else_="see its events: aws rds describe-events",
+    )  # fmt: skip
+    changes = {name: wanted[key] for name, key in CHANGED.items() if wanted.get(key) is not None}
+    hands.client("rds").modify_db_instance(DBInstanceIdentifier=look.catalog.project, ApplyImmediately=True, **changes)
+    hands.wait(
+        "the database to take its settings", lambda: _available(look), every_seconds=EVERY_SECONDS,
+        most_seconds=RESTORE_SECONDS, else_="see its events: aws rds describe-events",
+    )  # fmt: skip
+
+
+def _under_our_key(hands: Hands, key: str) -> str:
+    """A restored instance has its snapshot's key, and no call gives it another: so the snapshot gets it first."""
+    look = hands.look
+    source = newest(look)
+    if source is None:
+        raise Refused(f"the copy of the database in {look.region} is gone")
+    name = f"{look.catalog.project}-rebuild-{_taken(source):%Y%m%d-%H%M%S}"
+    if _found(look, name) is None:
+        hands.note(restored_from=source["DBSnapshotIdentifier"], taken=_taken(source).isoformat())
+        hands.client("rds").copy_db_snapshot(
+            SourceDBSnapshotIdentifier=source["DBSnapshotArn"],
+            TargetDBSnapshotIdentifier=name,
+            KmsKeyId=key,
+            CopyTags=True,
+        )
+    hands.wait(
+        "the copy under this region's key", lambda: _whole(look, name), every_seconds=EVERY_SECONDS,
+        most_seconds=COPY_SECONDS,
+    )  # fmt: skip
+    return name
+
+
+def _found(look: Look, name: str) -> Values | None:
+    try:
+        return dict(look.client("rds").describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("DBSnapshotNotFound", "DBSnapshotNotFoundFault"):
+            return None
+        raise
+
+
+def _whole(look: Look, name: str) -> Finding:
+    found = _found(look, name)
+    status = found["Status"] if found else "not there"
+    return Finding(holds=status == "available", saw=f"{name} is {status}")
+
+
+def _restore(hands: Hands, snapshot: str, wanted: Values) -> None:
+    tags = [{"Key": key, "Value": value} for key, value in sorted((wanted.get("tags_all") or {}).items())]
+    hands.client("rds").restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=hands.look.catalog.project,
+        DBSnapshotIdentifier=snapshot,
+        Tags=tags,
+        **{name: wanted[key] for name, key in RESTORED.items() if wanted.get(key) is not None},
+    )
+    hands.say(f"asked RDS to restore {snapshot}")
+
+
+def _available(look: Look) -> Finding:
+    found = account_database.find(look)
+    status = found["DBInstanceStatus"] if found else "not there"
+    return Finding(holds=status == "available", saw=f"it is {status}")
+
+
+# ── its logins ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def has_logins(look: Look) -> Finding:
+    """Whether each service's address leads to this database."""
+    found = account_database.find(look)
+    if found is None or "Endpoint" not in found:
+        return Finding.no(f"{look.region} has no database yet")
+    names = [f"/{look.catalog.project}/database_url/{service.name}" for service in look.catalog]
+    here = f"@{found['Endpoint']['Address']}:{found['Endpoint']['Port']}/"
+    right = 0
+    for start in range(0, len(names), 10):  # GetParameters takes no more
+        asked = look.client("ssm").get_parameters(Names=names[start : start + 10], WithDecryption=True)
+        right += sum(here in each["Value"] for each in asked["Parameters"])
+    if right < len(names):
+        return Finding.no(f"{right} of {len(names)} services have an address that leads to the restored database")
+    return Finding.yes(f"all {right} services have an address of their own that leads to the restored database")
+
+
+def make_logins(hands: Hands) -> None:
+    """Runs the task inside the network that migrates, grants, and stores each service's address."""
+    account_database.run_task(hands)

@@ -1,0 +1,136 @@
+"""From which region to which: whether the account is the right one, and whether the old region starts anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops import state_bucket
+from ops.runbook.acting import Hands
+from ops.runbook.errors import Refused
+from ops.runbook.finding import Finding
+from ops.runbook.reading import Look, make_client
+from ops.terraform_workspace import ROOT, TERRAFORM, Workspace
+
+WORK = "OPS_REBUILD_WORK"  # the folder of the runbook's Terraform, where it is not .local/rebuild-…
+# What an update of a schedule takes of what a look at it gives: what it leaves out, AWS resets.
+FIELDS = (
+    *("Name", "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "StartDate", "EndDate", "Description"),
+    *("KmsKeyArn", "Target", "FlexibleTimeWindow", "ActionAfterCompletion"),
+)
+
+
+def old(look: Look) -> str:
+    """The region that is to be left."""
+    return look.catalog.region
+
+
+def new(look: Look) -> str:
+    """The region to build in. Raises Refused where none was named that is another."""
+    named = str(look.options.get("region") or "")
+    if named in ("", old(look)):
+        raise Refused(
+            f"--region has to name the region to build in, which is not {old(look)}; backups are copied to what "
+            f"database.copy_region says in terraform/environments/{look.environment}.tfvars"
+        )
+    return named
+
+
+def folder(look: Look) -> Path:
+    """Where plans, provider links and a copy of the code lie."""
+    told = look.environ.get(WORK)
+    return Path(told) if told else ROOT / ".local" / f"rebuild-{look.environment}-{new(look)}"
+
+
+def bucket(look: Look) -> str:
+    """The new region's state bucket: lock and journals lie there too, since it is the first thing that there is."""
+    return state_bucket.name(look.catalog, look.account, new(look))
+
+
+def make_bucket(look: Look) -> None:
+    """Makes the bucket, bare, where it is not there: without it there is no lock to be had. Raises Refused."""
+    s3 = make_client(look.environ, "s3", look.region)
+    try:
+        # us-east-1 is said by saying nothing
+        where = {} if look.region == "us-east-1" else {"LocationConstraint": look.region}
+        s3.create_bucket(Bucket=bucket(look), **({"CreateBucketConfiguration": where} if where else {}))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "OperationAborted"):
+            raise Refused(f"{bucket(look)} for state and lock cannot be made in {look.region}: {error}") from error
+
+
+# ── where to ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_right(look: Look) -> Finding:
+    """Whether the account is the environment's. Raises Refused."""
+    settings = TERRAFORM / "environments" / f"{look.environment}.tfvars"
+    if not settings.is_file():
+        raise Refused(f"there is no environment {look.environment}; see terraform/environments")
+    if Workspace(environment=look.environment, work=folder(look)).region != old(look):
+        raise Refused(f"{look.environment} has been moved before: its backend names another region than services.yaml")
+    named = _environment(look)
+    if named != look.environment:
+        told = f"holds {named}" if named else f"has no role {look.catalog.scheduler_role} that says whose it is"
+        raise Refused(f"account {look.account} {told}, not {look.environment}; log in to the right one")
+    return Finding.yes(f"account {look.account} holds {look.environment}; it leaves {old(look)} for {new(look)}")
+
+
+def _environment(look: Look) -> str:
+    """What the account's roles say, which have no region and so are there still."""
+    try:
+        role = look.client("iam").get_role(RoleName=look.catalog.scheduler_role)["Role"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return ""
+        raise Refused(f"account {look.account} cannot be looked at: {error}") from error
+    return {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}.get("Environment", "")
+
+
+# ── the old region ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def starts_nothing(look: Look) -> Finding:
+    """Whether the old region is out of reach or has no schedule enabled. Raises Refused where it lives, unless it is
+    left on purpose."""
+    enabled = _enabled(look)
+    if enabled is None:
+        return Finding.yes(f"{old(look)} does not answer; after the next step its schedules have no role to start with")
+    if not enabled:
+        return Finding.yes(f"{old(look)} answers, and none of its schedules is enabled")
+    told = f"{old(look)} answers, and {len(enabled)} of its schedules are enabled"
+    if not look.options["planned"]:
+        raise Refused(
+            f"{told}: beside the new ones they would trade twice. Mend it there (scripts/diagnose), or leave it on "
+            "purpose with --planned, which disables them first"
+        )
+    return Finding.no(told)
+
+
+def _enabled(look: Look) -> list[tuple[str, str]] | None:
+    """(group, name) of the old region's schedules of ours that would fire; None where it does not answer."""
+    scheduler = look.client("scheduler", old(look), hurried=True)
+    try:
+        return [
+            (each["GroupName"], each["Name"])
+            for service in look.catalog
+            for each in scheduler.list_schedules(GroupName=service.name, State="ENABLED").get("Schedules", [])
+        ]
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            return None
+        raise Refused(f"{old(look)} answers, but not whether its schedules are enabled: {error}") from error
+    except BotoCoreError:
+        return None
+
+
+def stop(hands: Hands) -> None:
+    """Disables them, each written whole."""
+    scheduler = hands.client("scheduler", old(hands.look))
+    for group, name in _enabled(hands.look) or ():
+        found: Mapping[str, Any] = scheduler.get_schedule(GroupName=group, Name=name)
+        scheduler.update_schedule(**{key: found[key] for key in FIELDS if key in found}, State="DISABLED")
+        hands.say(f"disabled {old(hands.look)} {group}/{name}")

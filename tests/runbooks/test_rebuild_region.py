@@ -1,0 +1,213 @@
+"""A region is lost with all in it, and everything is built again in another, killed on the way and taken up."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from applied_stack import push_images
+from ops.local.aws.environment import REGION
+from ops.local.exchange import synthetic
+from ops.local.plane.containers import Containers
+from ops.runbook.rebuild_region import RUNBOOK as KNOWN
+from region_world import ELSEWHERE, RegionWorld, region_world, services
+from runbook_world import KeyPair, events, journal, new_pair
+
+RUNBOOK = "rebuild-region"
+PROJECT = "ops-pipeline"
+MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_sessions=1)
+HERE = ("--env", "production", "--drill")
+NOW = ("--apply", "--yes", "--confirm", "production")
+STEPS = [step.name for step in KNOWN.steps]
+RESUME = (*HERE, "--resume", "--confirm", "production")
+
+
+@pytest.fixture(scope="module")
+def world(containers: Containers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionWorld]:
+    with region_world(tmp_path_factory.mktemp("production") / "account", containers, MARKET) as made:
+        for _ in range(6):
+            made.minute(alarms=False)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def trusting(world: RegionWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests themselves connect as the services do."""
+    for name, value in world.managed.trust.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def pair(world: RegionWorld) -> KeyPair:
+    """What the provider issues for the new region."""
+    made = new_pair()
+    world.exchange.keys.issue(made.key_id, made.secret_key)
+    return made
+
+
+def there(world: RegionWorld, *arguments: str) -> tuple[str, ...]:
+    """An order for the other region."""
+    return (*HERE, "--region", ELSEWHERE, "--images", world.images, *arguments)
+
+
+def refused(world: RegionWorld, folder: Path, *arguments: str, pair: KeyPair | None = None) -> str:
+    """Why, in words; with nothing changed."""
+    before = world.aws.changes()
+    ended = world.perform(RUNBOOK, *arguments, folder=folder, environment=pair.environment if pair else None)
+    assert ended.code == 4, ended.output
+    assert world.aws.changes() == before
+    return " ".join(str(ended.report["why"]).split())
+
+
+# ── refused, while the region lives ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("where", [(), ("--region", REGION)], ids=["no region", "its own"])
+def test_a_region_has_to_be_named_that_is_another(world: RegionWorld, tmp_path: Path, where: tuple[str, ...]) -> None:
+    assert "--region has to name the region to build in" in refused(world, tmp_path, *HERE, *where, *NOW)
+
+
+def test_a_region_to_which_no_backup_was_copied(world: RegionWorld, tmp_path: Path) -> None:
+    why = refused(world, tmp_path, *HERE, "--region", "eu-west-1")
+    assert "eu-west-1 holds no copy of the database" in why
+    assert "aws rds copy-db-snapshot --region eu-west-1" in why
+
+
+def test_a_region_that_lives_is_left_on_purpose_only(world: RegionWorld, tmp_path: Path, pair: KeyPair) -> None:
+    world.back_up()
+    why = refused(world, tmp_path, *there(world), pair=pair)
+    assert f"{REGION} answers, and 8 of its schedules are enabled" in why
+    assert "--planned" in why
+    ended = world.perform(RUNBOOK, *there(world, "--planned"), folder=tmp_path, environment=pair.environment)
+    assert (ended.code, ended.state("the old region starts nothing")) == (3, "to do"), ended.output
+
+
+def test_a_pair_that_the_provider_refuses(world: RegionWorld, tmp_path: Path) -> None:
+    why = refused(world, tmp_path, *there(world, "--planned"), pair=new_pair())
+    assert "refused" in why
+
+
+@pytest.mark.parametrize("said", ["tickers", "no_such=1", "alpaca_secret_key=abc"])
+def test_a_parameter_that_cannot_be_said(world: RegionWorld, tmp_path: Path, said: str) -> None:
+    assert f"--set {said.partition('=')[0]}" in refused(world, tmp_path, *there(world, "--planned", "--set", said))
+
+
+# ── lost and built again ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """What the copy of the database holds, and what an operator has written down of the parameters."""
+
+    rows: dict[str, Any]
+    said: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def lost(world: RegionWorld) -> Lost:
+    """The region goes minutes after its backup was copied."""
+    said = tuple(f"--set={name}={world.parameter(name)}" for name in ("tickers", "rss_feeds"))
+    kept = Lost(rows=world.rows(REGION), said=said)
+    world.lose()
+    return kept
+
+
+def test_a_rehearsal_says_what_it_would_do_and_touches_nothing(
+    world: RegionWorld, tmp_path: Path, pair: KeyPair, lost: Lost
+) -> None:
+    before = world.aws.changes()
+    ended = world.perform(RUNBOOK, *there(world), folder=tmp_path, environment=pair.environment)
+    assert ended.code == 3, ended.output
+    assert world.aws.changes() == before
+    assert ended.state("the old region starts nothing") == "done before"
+    assert "asks for 'production' to be typed first" in ended.output
+    assert not journal(tmp_path).exists()
+
+
+def killed(world: RegionWorld, *arguments: str, folder: Path, pair: KeyPair, when: Callable[[], bool]) -> None:
+    """Begins or takes up, and kills it as soon as that is so."""
+    child = world.start(RUNBOOK, *arguments, folder=folder, environment=pair.environment)
+    while child.poll() is None:
+        if when():
+            child.kill()
+        elif world.aws.waiting():
+            world.elsewhere.confirm_subscriptions()
+            world.minute(alarms=False)
+        time.sleep(0.02)
+    assert child.wait() == -signal.SIGKILL, child.output.read_text()
+
+
+@pytest.fixture(scope="module")
+def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Killed when acts begin and end, in the middle of the great apply and in waits; the folder of its journal."""
+    folder = tmp_path_factory.mktemp("rebuild")
+
+    def reaches(event: str, step: str) -> Callable[[], bool]:
+        line = {"event": event, "step": step}.items()
+        return lambda: journal(folder).exists() and any(line <= each.items() for each in events(folder))
+
+    first, images, database, everything, parameters, logins, start, runs, _ = STEPS[3:]
+    killed(world, *there(world), *NOW, folder=folder, pair=pair, when=reaches("act", first))
+    ended = world.perform(RUNBOOK, *RESUME, folder=folder, environment=pair.environment)
+    assert ended.code == 4, ended.output
+    assert f"AWS_REGION={ELSEWHERE} make build-images push ENV=production" in ended.report["why"]
+    push_images(world.elsewhere)
+    said = (*RESUME, *lost.said)
+    for event, step in (("disagreement", images), ("act", database), ("done", database)):
+        killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
+    killed(world, *said, folder=folder, pair=pair, when=lambda: len(schedules(world)) > 2)
+    assert set(schedules(world).values()) == {"DISABLED"}
+    for step in (everything, parameters, logins, start, runs):
+        for event in {everything: ("done",), runs: ("act",)}.get(step, ("act", "done")):
+            killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
+    ended = world.perform(RUNBOOK, *said, folder=folder, environment=pair.environment)
+    assert ended.code == 0, ended.output
+    assert [each["event"] for each in events(folder)].count("finished") == 1
+    return folder
+
+
+def schedules(world: RegionWorld) -> dict[str, str]:
+    found = world.there("scheduler").list_schedules()["Schedules"]
+    return {each["GroupName"]: each["State"] for each in found}
+
+
+def test_it_ends_with_validate_at_peace_an_empty_plan_and_every_job_at_work(world: RegionWorld, rebuilt: Path) -> None:
+    (proof,) = [each["saw"] for each in events(rebuilt) if each.get("step") == STEPS[-1] and "saw" in each][-1:]
+    assert proof == "scripts/validate finds nothing, and the plan is empty"
+    assert schedules(world) == dict.fromkeys(services(), "ENABLED")
+    assert world.lock["held"] is False
+
+
+def test_the_rows_of_the_copy_are_there_and_the_minutes_since_were_fetched(
+    world: RegionWorld, rebuilt: Path, lost: Lost
+) -> None:
+    assert world.rows() == lost.rows
+    with world.connect() as connection:
+        missing = connection.execute("select count(*) from gaps where backfilled_at is null").fetchone()
+    assert missing == (0,)
+
+
+def test_the_images_run_by_the_digests_of_before(world: RegionWorld, rebuilt: Path) -> None:
+    ecs = world.there("ecs")
+    for service in services():
+        if service == "healthcheck":
+            continue
+        family = service.replace("_", "-")
+        (name,) = [each for each in ecs.list_task_definition_families()["families"] if each.startswith(family)]
+        found = ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]["containerDefinitions"][0]
+        assert f".{ELSEWHERE}." in found["image"]
+        assert found["image"].partition("@")[2] == world.digests[service]
+
+
+def test_a_second_run_has_nothing_to_do(world: RegionWorld, rebuilt: Path, tmp_path: Path) -> None:
+    before = world.aws.changes()
+    ended = world.perform(RUNBOOK, *there(world), *NOW, folder=tmp_path)
+    assert (ended.code, "Nothing to do" in ended.output) == (0, True), ended.output
+    assert world.aws.changes() == before
