@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from runbook_world import KEY_ID, SECRET_KEY, RunbookWorld
@@ -10,10 +9,6 @@ from runbook_world import KEY_ID, SECRET_KEY, RunbookWorld
 RUNBOOK = "rotate-alpaca-keys"
 NOW = ("--apply", "--yes", "--confirm", "local", "--planned")
 ROWS = "select count(*), coalesce(sum(hashtext(t::text)::bigint), 0) from {} t"
-
-
-def journal(folder: Path) -> Path:
-    return folder / "journal.jsonl"
 
 
 def everything(world: RunbookWorld) -> dict[str, Any]:

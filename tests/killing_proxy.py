@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import parse_qsl
 
 HOST = "127.0.0.1"
 HOP_BY_HOP = ("connection", "transfer-encoding", "keep-alive")
@@ -71,6 +72,7 @@ def killing_proxy(port: int) -> Iterator[KillingProxy]:
             server.shutdown()
 
 
+NAMES = ("TargetDBInstanceIdentifier", "DBInstanceIdentifier", "TargetDBSnapshotIdentifier")  # of the query protocol
 READS = ("Describe", "Filter", "Get", "List", "Lookup")
 SCHEDULE = {"POST": "CreateSchedule", "PUT": "UpdateSchedule", "DELETE": "DeleteSchedule"}
 
@@ -82,6 +84,10 @@ def name_of(method: str, path: str, target: str, body: bytes) -> str:
         asked = json.loads(body or b"{}")
         named = asked.get("Name") or ",".join(asked.get("Names", [])) or asked.get("taskDefinition", "")
         return "" if action.startswith(READS) else f"{action} {named}"
+    if body.startswith(b"Action="):
+        form = dict(parse_qsl(body.decode()))
+        named = next((form[name] for name in NAMES if name in form), "")
+        return "" if form["Action"].startswith(READS) else f"{form['Action']} {named}".strip()
     path = path.split("?")[0]
     if path.startswith("/schedules/"):
         return f"{SCHEDULE[method]} {path.removeprefix('/schedules/')}" if method in SCHEDULE else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from ops.local.aws import LocalAws
 from ops.local.cloud import first_values, machine, set_parameters
@@ -14,9 +14,9 @@ from ops.local.feeds import FeedServer
 from ops.local.news_file import NewsItem
 from ops.local.plane import EndedTask, Invocation, Minute, Plane
 from ops.local.plane.containers import Containers
-from ops.local.postgres import Database
 from ops.replay_news import spread
 from pipeline import catalog, store
+from pipeline.store import Connection
 
 MINUTE = timedelta(minutes=1)
 MORNING = datetime(2026, 1, 26, 15, 0, tzinfo=UTC)  # a Monday, half an hour after the open
@@ -108,6 +108,15 @@ class Account:
         return arn
 
 
+class Rows(Protocol):
+    """A database to look into as its superuser."""
+
+    @property
+    def url(self) -> str: ...
+
+    def connect(self) -> Connection: ...
+
+
 class World(Account):
     """One account, one plane, one database. The first `minute()` plays `at`."""
 
@@ -115,19 +124,29 @@ class World(Account):
         self,
         aws: LocalAws,
         containers: Containers,
-        database: Database,
+        database: Rows,
         exchange: Exchange,
         feeds: FeedServer,
         market: Market,
     ) -> None:
         super().__init__(aws)
         self.database, self.exchange, self.feeds = database, exchange, feeds
-        set_parameters(aws, first_values(market, exchange, feeds, database.url))
+        set_parameters(aws, first_values(market, exchange, feeds, self.given_address))
         aws.deliveries()  # of whoever had this AWS before
-        self.plane = Plane(aws, environment=machine(exchange), containers=containers)
+        self.plane = Plane(aws, environment={**machine(exchange), **self.trust}, containers=containers)
         self.at = MORNING
         self.played: list[Minute] = []
         self._mail_before = len(aws.mail())
+
+    @property
+    def given_address(self) -> str | None:
+        """What every service's address is set to; None where the account's database gives each its own."""
+        return self.database.url
+
+    @property
+    def trust(self) -> Mapping[str, str]:
+        """What whoever connects to the database must be told, beyond the address."""
+        return {}
 
     # ── to play ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

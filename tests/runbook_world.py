@@ -34,8 +34,20 @@ class Ended:
         return next(str(each["state"]) for each in self.report["steps"] if each["name"].startswith(step))
 
 
+def journal(folder: Path) -> Path:
+    """Where the tests' runs write it."""
+    return folder / "journal.jsonl"
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """The journal's lines."""
+    return [json.loads(line) for line in journal(folder).read_text().splitlines()]
+
+
 class RunbookWorld(World):
     """As World; `perform` runs a runbook to its end and plays a minute whenever it waits for one."""
+
+    patience_seconds = PATIENCE_SECONDS
 
     def begin(self) -> None:
         """Leaves the service alone that fetches bars, and lets it run once."""
@@ -49,6 +61,7 @@ class RunbookWorld(World):
         return {
             **self.aws.environment(os.environ),
             **machine(self.exchange),
+            **self.trust,
             "DATABASE_URL": self.database.url,
             "OPS_CLOCK_URL": self.aws.url,
         }
@@ -72,13 +85,14 @@ class RunbookWorld(World):
 
     def follow(self, child: Child, meanwhile: Callable[[], object] = lambda: None) -> Ended:
         """Plays a minute each time the process waits for one, until it has ended."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while child.poll() is None:
             if self.aws.waiting():
                 meanwhile()
                 self.minute(alarms=False)
             elif time.monotonic() > deadline:
                 child.kill()
+                raise AssertionError(f"not done after {self.patience_seconds} s:\n{child.output.read_text()}")
             time.sleep(0.005)
         report = child.output.with_name("report.json")
         told = json.loads(report.read_text()) if report.is_file() else {}

@@ -10,6 +10,7 @@ import pytest
 
 import nursery
 from applied_stack import applied, push_images
+from database_world import DatabaseWorld, opened_database
 from ops.local.aws import LocalAws
 from ops.local.exchange import Exchange, synthetic
 from ops.local.plane.containers import Containers
@@ -18,7 +19,8 @@ from pipeline import catalog
 from plane_world import feeds_of
 from runbook_world import RunbookWorld
 
-nursery.preload("ops.runbook.rotate_alpaca_keys", "ops.runbook.recover_schedules", "ops.runbook.command", "boto3")
+RUNBOOKS = ("rotate_alpaca_keys", "recover_schedules", "rotate_database_password", "restore_database")
+nursery.preload(*(f"ops.runbook.{name}" for name in RUNBOOKS), "ops.runbook.command", "boto3")
 MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_sessions=1)
 
 
@@ -69,6 +71,15 @@ def whole_world(
 ) -> Iterator[RunbookWorld]:
     """With every service, each of which has run."""
     with opened(stack, containers, postgres_server, database_template) as made:
+        for _ in range(6):
+            made.minute(alarms=False)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def database_world(containers: Containers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseWorld]:
+    """An environment with a database of its own, every service of which has run with its own login."""
+    with opened_database(tmp_path_factory.mktemp("paper") / "account", containers, MARKET) as made:
         for _ in range(6):
             made.minute(alarms=False)
         yield made

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from key_rotation import everything, journal
-from killing_proxy import KillingProxy, killing_proxy
-from nursery import Child
+from key_rotation import everything
+from killer import Killer, at_boundaries, in_acts, perform_killed
+from ops.heal_plan import differing
 from pipeline import catalog
-from runbook_world import RunbookWorld
+from runbook_world import RunbookWorld, events, journal
 
 RUNBOOK = "recover-schedules"
 NOW = ("--apply", "--yes", "--confirm", "local")
 RESUME = ("--resume", "--confirm", "local")
 LOST = tuple(service.name for service in catalog.load())[:4]
-MOST_KILLS = 60
 
 
 @pytest.fixture
@@ -88,48 +84,6 @@ def test_a_second_run_has_nothing_to_do(world: RunbookWorld, tmp_path: Path) -> 
     assert not journal(tmp_path).exists()
 
 
-class Killer:
-    """Kills the runbook at the first sight of each call that `labelled` gives a name to."""
-
-    def __init__(self, folder: Path, labelled: Callable[[str, str, Path], str]) -> None:
-        self.folder, self.labelled = folder, labelled
-        self.child: Child | None = None
-        self.killed: list[str] = []
-
-    def __call__(self, call: str, when: str) -> bool:
-        label = self.labelled(call, when, journal(self.folder))
-        if not label or label in self.killed or self.child is None:
-            return False
-        self.killed.append(label)
-        os.kill(self.child.pid, signal.SIGKILL)
-        return True
-
-
-def in_acts(call: str, when: str, _: Path) -> str:
-    return "" if call.startswith("PutObject") else f"{when} {call}"
-
-
-def at_boundaries(call: str, when: str, written: Path) -> str:
-    if "/runbooks/journals/" not in call or when == "after":
-        return ""
-    last = json.loads(written.read_text().splitlines()[-1])
-    return f"{last['event']} {last.get('step', '')}"
-
-
-def through(world: RunbookWorld, folder: Path, proxy: KillingProxy, killer: Killer) -> None:
-    """Begins it and takes it up as often as it was killed."""
-    proxy.judge = killer
-    for _ in range(MOST_KILLS):
-        begun = journal(folder).exists() and journal(folder).stat().st_size
-        surroundings = {"AWS_ENDPOINT_URL": proxy.url}
-        killer.child = world.start(RUNBOOK, *(RESUME if begun else NOW), folder=folder, environment=surroundings)
-        ended = world.follow(killer.child)
-        if ended.code != -signal.SIGKILL:
-            assert ended.code == 0, ended.output
-            return
-    raise AssertionError(f"killed {MOST_KILLS} times and not done")
-
-
 @pytest.mark.parametrize("labelled", [in_acts, at_boundaries], ids=["in every act", "at every boundary"])
 def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(
     world: RunbookWorld, tmp_path: Path, labelled: Callable[[str, str, Path], str]
@@ -137,18 +91,19 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(
     lost = LOST[:2] if labelled is in_acts else LOST[:1]  # each kill costs a resumption
     before = lose(world, *lost)
     killer = Killer(tmp_path, labelled)
-    with killing_proxy(world.port) as proxy:
-        through(world, tmp_path, proxy, killer)
-    assert {name: schedules(world)[name] for name in lost} == before
+    ended = perform_killed(world, RUNBOOK, killer, first=NOW, again=RESUME)
+    assert ended.code == 0, ended.output
+    assert [dict(differing(before[name], schedules(world)[name])) for name in lost] == [{} for _ in lost]
     assert missing_bars(world) == 0
     assert world.lock["held"] is False
-    told = [json.loads(line) for line in journal(tmp_path).read_text().splitlines()]
+    told = events(tmp_path)
     assert [each["event"] for each in told].count("finished") == 1
     if labelled is in_acts:
         names = {catalog.load()[name].schedule for name in lost}
         assert set(killer.killed) == {f"{when} CreateSchedule {name}" for name in names for when in ("before", "after")}
     else:
-        assert {label.partition(" ")[2] for label in killer.killed} >= {each["step"] for each in told if "step" in each}
+        steps = [each["step"] for each in told if "step" in each]
+        assert killer.over(steps[-1]) >= set(steps)
 
 
 def test_two_at_once_the_second_is_told_who_is_at_work_since_when(world: RunbookWorld, tmp_path: Path) -> None:

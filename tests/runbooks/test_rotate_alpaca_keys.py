@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from key_rotation import NOW, RUNBOOK, everything, journal
+from key_rotation import NOW, RUNBOOK, everything
 from ops.local.exchange import faults
-from runbook_world import KEY_ID, SECRET_KEY, Ended, KeyPair, RunbookWorld, new_pair
+from runbook_world import KEY_ID, SECRET_KEY, Ended, KeyPair, RunbookWorld, journal, new_pair
 
 # Whatever test comes first: where no rotation wrote down the account and the old pair is dead, a person would be asked.
 pytestmark = pytest.mark.usefixtures("rotated")

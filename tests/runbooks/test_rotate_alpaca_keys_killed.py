@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -11,57 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from key_rotation import NOW, RUNBOOK, journal
-from killing_proxy import KillingProxy, killing_proxy
+from key_rotation import NOW, RUNBOOK
+from killer import Killer, at_boundaries, in_acts, perform_killed
+from killing_proxy import killing_proxy
 from nursery import Child
-from runbook_world import KEY_ID, SECRET_KEY, KeyPair, RunbookWorld, new_pair
+from runbook_world import KEY_ID, SECRET_KEY, RunbookWorld, events, new_pair
 
 RESUME = ("--resume", "--confirm", "local")
-MOST_KILLS = 60
-
-
-class Killer:
-    """Judges calls for a proxy: kills the runbook at the first sight of each call that `labelled` gives a name to."""
-
-    def __init__(self, folder: Path, labelled: Callable[[str, str, Path], str]) -> None:
-        self.folder, self.labelled = folder, labelled
-        self.child: Child | None = None
-        self.killed: list[str] = []
-
-    def __call__(self, call: str, when: str) -> bool:
-        label = self.labelled(call, when, journal(self.folder))
-        if not label or label in self.killed or self.child is None:
-            return False
-        self.killed.append(label)
-        os.kill(self.child.pid, signal.SIGKILL)
-        return True
-
-
-def in_acts(call: str, when: str, _: Path) -> str:
-    """Every call that changes parameters or starts tasks, before it and after it."""
-    return "" if call.startswith("PutObject") else f"{when} {call}"
-
-
-def at_boundaries(call: str, when: str, written: Path) -> str:
-    """Every copy of the journal, by the line that it ends with: a step just was looked at, passed or done."""
-    if "/runbooks/journals/" not in call or when == "after":
-        return ""
-    last = json.loads(written.read_text().splitlines()[-1])
-    return f"{last['event']} {last.get('step', '')}"
-
-
-def through(world: RunbookWorld, folder: Path, pair: KeyPair, proxy: KillingProxy, killer: Killer) -> int:
-    """Begins a rotation and takes it up as often as it was killed; its exit code in the end."""
-    proxy.judge = killer
-    surroundings = {**pair.environment, "AWS_ENDPOINT_URL": proxy.url}
-    for _ in range(MOST_KILLS):
-        begun = journal(folder).exists() and journal(folder).stat().st_size
-        killer.child = world.start(RUNBOOK, *(RESUME if begun else NOW), folder=folder, environment=surroundings)
-        ended = world.follow(killer.child)
-        if ended.code != -signal.SIGKILL:
-            assert ended.code == 0, ended.output
-            return ended.code
-    raise AssertionError(f"killed {MOST_KILLS} times and not done")
 
 
 @pytest.mark.parametrize("labelled", [in_acts, at_boundaries], ids=["in every act", "at every boundary"])
@@ -72,23 +27,23 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(
     before = [world.version(name) or 0 for name in (KEY_ID, SECRET_KEY)]
     world.exchange.keys.replace(pair.key_id, pair.secret_key, overlap=timedelta(minutes=15))
     killer = Killer(tmp_path, labelled)
-    with killing_proxy(world.port) as proxy:
-        through(world, tmp_path, pair, proxy, killer)
-    print(*killer.killed, sep="\n")
+    ended = perform_killed(world, RUNBOOK, killer, first=NOW, again=RESUME, environment=pair.environment)
+    assert ended.code == 0, ended.output
     assert (world.parameter(KEY_ID), world.parameter(SECRET_KEY)) == (pair.key_id, pair.secret_key)
     assert [world.version(name) for name in (KEY_ID, SECRET_KEY)] == [number + 1 for number in before]
     assert world.parameter(f"{KEY_ID}/next") is None
     assert world.parameter(f"{SECRET_KEY}/next") is None
     assert world.lock["held"] is False
     assert world.failed_runs() == []
-    told = [json.loads(line) for line in journal(tmp_path).read_text().splitlines()]
+    told = events(tmp_path)
     assert [each["event"] for each in told].count("finished") == 1
     if labelled is in_acts:
         reached = {label.split()[1] for label in killer.killed}
         assert reached == {"PutParameter", "RunTask", "DeleteParameters"}
-        assert len(killer.killed) == 2 * len(set(proxy.calls) - {c for c in proxy.calls if c.startswith("PutObject")})
+        assert {*killer.killed} == {f"{when} {call}" for call in killer.calls for when in ("before", "after")}
     else:
-        assert {label.partition(" ")[2] for label in killer.killed} >= {each["step"] for each in told if "step" in each}
+        steps = [each["step"] for each in told if "step" in each]
+        assert killer.over(steps[-1]) >= set(steps)
 
 
 def until_waiting_for(world: RunbookWorld, child: Child, words: str) -> None:

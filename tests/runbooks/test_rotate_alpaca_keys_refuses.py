@@ -100,6 +100,13 @@ def test_whose_pair_it_ought_to_be_must_be_known(world: RunbookWorld, tmp_path: 
     world.exchange.keys.revoke(stored.key_id)
     try:
         assert "--account" in refused(world, tmp_path, GOOD)
+        again = world.perform(RUNBOOK, "--resume", folder=tmp_path, environment=GOOD.environment)
+        assert again.code == 4, again.output
+        following = again.output.strip().rpartition("\n")[2]
+        assert following.startswith("Next: runbooks/rotate-alpaca-keys --env local")
+        assert following.endswith("--account NUMBER --resume")
+        mistaken = world.perform(RUNBOOK, "--resume", "--account", "PA1", folder=tmp_path, environment=GOOD.environment)
+        assert mistaken.output.strip().endswith("--account PA1 --resume")
         assert "not of PA0000000000 (by --account)" in refused(
             world, tmp_path / "said", GOOD, *NOW, "--account", "PA0000000000"
         )

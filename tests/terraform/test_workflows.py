@@ -20,8 +20,13 @@ def jobs(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"])
 
 
-def test_there_are_the_three() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["ci", "drift", "release"]
+def test_there_are_the_four() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["ci", "drift", "game-days", "release"]
+
+
+def test_every_runbook_has_its_game_day() -> None:
+    asked = jobs(ROOT / ".github/workflows/game-days.yml")["drill"]["strategy"]["matrix"]["runbook"]
+    assert set(asked) == {path.name for path in (ROOT / "runbooks").iterdir() if not path.suffix}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

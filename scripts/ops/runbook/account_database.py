@@ -22,6 +22,7 @@ from pipeline.store import logins
 
 TASK_EVERY, TASK_SECONDS = 15.0, 1800.0
 WORK_REMAINS = 3
+AVAILABLE = "available"
 Instance = Mapping[str, Any]
 
 
@@ -77,14 +78,16 @@ def master_secret(instance: Instance) -> str:
 
 
 def definition(look: Look) -> Mapping[str, Any]:
-    """The newest definition of the migration's task. Raises Refused where there is none."""
+    """The newest definition of the migration's task. Raises Refused where there is none that is active."""
+    missing = f"{look.environment} has no task {family(look)}"
+    remedy = f"make plan apply ENV={look.environment} makes it"
     try:
-        found = look.client("ecs").describe_task_definition(taskDefinition=family(look))
+        found = look.client("ecs").describe_task_definition(taskDefinition=family(look))["taskDefinition"]
     except ClientError as error:
-        raise Refused(
-            f"{look.environment} has no task {family(look)} ({error}); make plan apply ENV={look.environment} makes it"
-        ) from error
-    return dict(found["taskDefinition"])
+        raise Refused(f"{missing} ({error}); {remedy}") from error
+    if found["status"] != "ACTIVE":
+        raise Refused(f"{missing}, its definition was deregistered; {remedy}")
+    return dict(found)
 
 
 def run_task(hands: Hands, *command: str) -> int:

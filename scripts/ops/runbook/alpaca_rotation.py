@@ -139,7 +139,11 @@ def _confirm_account(hands: Hands, number: str) -> None:
     try:
         typed = hands.ask(f"The pair belongs to account {number}. If that is yours, type its last 4 characters:")
     except Remains as error:
-        raise Refused(f"nobody can say whether account {number} is the right one; add --account NUMBER") from error
+        # not the number itself: it is the person's to say whose pair it ought to be
+        raise Refused(
+            f"nobody can say whether account {number} is the right one; add --account NUMBER",
+            needs=("--account", "NUMBER"),
+        ) from error
     if typed.upper() != number[-4:].upper():
         raise Refused(f"{typed!r} are not the last characters of {number}; nothing was stored")
 

@@ -28,8 +28,9 @@ def has_task(look: Look) -> Finding:
     """Whether there is a database to rotate passwords of, and who does it. Raises Refused."""
     instance = account_database.load(look)
     definition = account_database.definition(look)
-    for service in look.catalog:
-        _stored(look, service)
+    account_database.network(look)
+    if unset := [service.name for service in look.catalog if _stored(look, service).unset]:
+        raise Refused(f"no address is stored for {', '.join(unset)}; first: {_heal(look)}")
     status, family = instance["DBInstanceStatus"], definition["family"]
     if status != "available":
         raise Refused(f"the database is {status}; wait until it is available, or restore it: runbooks/restore-database")
@@ -63,11 +64,16 @@ def _young(look: Look, service: Service) -> bool:
     return at > look.now() - timedelta(hours=float(look.options["max_age"]))
 
 
+def _old(look: Look) -> list[Service]:
+    return [each for each in look.catalog if not _young(look, each)]
+
+
 def is_renewed(look: Look) -> Finding:
-    """Whether every service has a new address."""
-    old = [each.name for each in look.catalog if not _young(look, each)]
-    if old:
-        return Finding.no(f"{len(old)} of {len(list(look.catalog))} addresses are old: {', '.join(old)}")
+    """Whether every service has a new address. Raises Refused where there is no database that could be rotated."""
+    account_database.load(look)
+    if old := _old(look):
+        names = ", ".join(each.name for each in old)
+        return Finding.no(f"{len(old)} of {len(list(look.catalog))} addresses are old: {names}")
     newest = max(_stored(look, each).at for each in look.catalog)
     return Finding.yes(f"every service was given a new password, the last at {newest:%Y-%m-%d %H:%M} UTC")
 
@@ -79,8 +85,20 @@ def renew(hands: Hands) -> None:
         at = look.now() - timedelta(hours=float(look.options["max_age"]))
         # one that is younger than the time asked for counts as renewed, as it would in a run that begins now
         hands.note(renewed_from=at.isoformat(), began_at=look.now().isoformat())
-    if account_database.run_task(hands, "pipeline.rotation", "--renew"):
-        raise Failed(f"not every service could be served; its lines above say why. First: {_heal(look)}")
+    # the task leaves alone whom it moved so lately that a run may have the other login still
+    _wait_settled(hands, _old(look), "the logins that are to be renewed")
+    _run_task(hands, "--renew", "not every service could be moved to its other login")
+
+
+def _run_task(hands: Hands, what: str, failed: str) -> None:
+    """Runs the rotation's task; a failure is told with what it means for the services."""
+    harm = f"No service has lost a login that it uses, stored addresses go on working. First: {_heal(hands.look)}"
+    try:
+        code = account_database.run_task(hands, "pipeline.rotation", what)
+    except Failed as error:
+        raise Failed(f"{error}. {harm}") from error
+    if code:
+        raise Failed(f"{failed}; the task's lines above say why. {harm}")
 
 
 def _heal(look: Look) -> str:
@@ -91,7 +109,9 @@ def _heal(look: Look) -> str:
 
 
 def is_used(look: Look) -> Finding:
-    """Whether each service that runs now has worked with its present address."""
+    """Whether each service that runs now has worked with its new address."""
+    if not is_renewed(look).holds:
+        return Finding.no("the new logins are not there yet")
     services = schedules_recovery.due(look)
     owing = [each.name for each in services if not _has_run(look, each)]
     if owing:
@@ -126,7 +146,9 @@ def wait_for_runs(hands: Hands) -> None:
 
 
 def is_closed(look: Look) -> Finding:
-    """Whether no service's other login opens any more."""
+    """Whether no service's other login opens any more, once it has left it."""
+    if not is_renewed(look).holds:
+        return Finding.no("the logins in use are old ones, to be closed once nobody uses them")
     with look.database() as connection:
         still = list(_open(look, connection))
     if still:
@@ -144,17 +166,21 @@ def _open(look: Look, connection: Connection) -> Iterator[str]:
 
 def close(hands: Hands) -> None:
     """Waits until nobody can come with an old login, then runs the task that closes them."""
+    _wait_settled(hands, list(hands.look.catalog), "the logins that are to be closed")
+    _run_task(hands, "--close", "not every old login could be closed")
+
+
+def _wait_settled(hands: Hands, services: list[Service], which: str) -> None:
+    """Waits until no run can have the login that each of the services has left."""
     look = hands.look
-    free = max(_settled(look, each) for each in look.catalog)
+    free = max((_settled(look, each) for each in services), default=look.now())
     left = (free - look.now()).total_seconds()
     hands.wait(
-        f"{free:%H:%M:%S} UTC, from when on no run can have an old login",
+        f"{free:%H:%M:%S} UTC, from when on no run can have {which}",
         lambda: Finding(holds=look.now() >= free, saw="both logins of a service work meanwhile"),
         every_seconds=EVERY_SECONDS,
         most_seconds=max(left, 0) + SLACK_SECONDS,
     )
-    if account_database.run_task(hands, "pipeline.rotation", "--close"):
-        raise Failed(f"not every old login could be closed; its lines above say why. First: {_heal(look)}")
 
 
 def _settled(look: Look, service: Service) -> datetime:

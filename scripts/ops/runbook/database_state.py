@@ -16,8 +16,8 @@ from ops.runbook.acting import Hands
 from ops.runbook.errors import Failed, Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
+from ops.terraform_workspace import PATIENT_LOCK_SECONDS, TerraformFailed, Workspace
 from ops.terraform_workspace import Refused as TerraformRefused
-from ops.terraform_workspace import TerraformFailed, Workspace
 
 ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = "module.database[0].aws_db_instance.this"
@@ -26,15 +26,29 @@ FOLLOWS = "module.migration[0]."  # what is told of the database's endpoint and 
 TARGETS = ("module.database", "module.migration")
 
 
+# What of it a restored instance is given (restored_instance).
+DECLARED = (
+    *("instance_class", "db_subnet_group_name", "vpc_security_group_ids", "parameter_group_name", "multi_az"),
+    *("publicly_accessible", "auto_minor_version_upgrade", "copy_tags_to_snapshot", "storage_type", "tags_all"),
+    *("iam_database_authentication_enabled", "enabled_cloudwatch_logs_exports", "deletion_protection"),
+    *("master_user_secret_kms_key_id", "backup_retention_period", "backup_window", "maintenance_window"),
+    *("monitoring_interval", "monitoring_role_arn", "performance_insights_enabled", "max_allocated_storage"),
+    *("performance_insights_kms_key_id", "performance_insights_retention_period"),
+)
+
+
 def declared(look: Look) -> Mapping[str, Any]:
-    """The instance's attributes as they were applied last. Raises Refused where no state has it."""
+    """The instance's attributes as they were applied last; those that a run has noted, since the state lacks the
+    database for a moment. Raises Refused where no state has it."""
+    if "declared" in look.facts:
+        return dict(look.facts["declared"])
     attributes = _attributes(look)
     if attributes is None:
         raise Refused(
             f"Terraform's state of {look.environment} has no {ADDRESS}, which says what a restored database is to be "
             "like; take the state before this from the bucket's versions, then go on"
         )
-    return attributes
+    return {name: attributes[name] for name in DECLARED}
 
 
 def _attributes(look: Look) -> Mapping[str, Any] | None:
@@ -51,15 +65,13 @@ def _attributes(look: Look) -> Mapping[str, Any] | None:
 
 
 def is_reconciled(look: Look, instance: Instance) -> Finding:
-    """Whether the state's database is this instance, and the migration's task is given its master's password."""
-    attributes = _attributes(look)
-    known = (attributes or {}).get("resource_id")
-    if known != instance["DbiResourceId"]:
-        return Finding.no(f"Terraform's state has {known or 'no database'}, not {instance['DbiResourceId']}")
-    secrets = account_database.definition(look)["containerDefinitions"][0].get("secrets", [])
-    if not any(each["valueFrom"].startswith(account_database.master_secret(instance)) for each in secrets):
-        return Finding.no("the migration's task is given the master's password of another instance")
-    return Finding.yes(f"Terraform's state has {known}, and so has the migration's task")
+    """Whether the state's database is this instance, and a plan of what is told of it was seen to be empty."""
+    known, resource = (_attributes(look) or {}).get("resource_id"), instance["DbiResourceId"]
+    if known != resource:
+        return Finding.no(f"Terraform's state has {known or 'no database'}, not {resource}")
+    if look.facts.get("reconciled") != resource:
+        return Finding.no("what is told of the database (the migration's task and its rights) is still to follow")
+    return Finding.yes(f"Terraform's state has {resource}, and the plan was empty after it")
 
 
 def reconcile(hands: Hands) -> None:
@@ -70,10 +82,11 @@ def reconcile(hands: Hands) -> None:
         work.ready()
         if (_attributes(look) or {}).get("resource_id") != account_database.load(look)["DbiResourceId"]:
             if _attributes(look) is not None:
-                work.must("state", "rm", ADDRESS, quiet=True)
+                work.must("state", "rm", work.lock_timeout, ADDRESS, quiet=True)
             hands.say(f"importing {project}")
-            work.must("import", f"-var-file={work.settings}", ADDRESS, project, quiet=True)
+            work.must("import", work.lock_timeout, f"-var-file={work.settings}", ADDRESS, project, quiet=True)
         _follow(hands, work)
+        hands.note(reconciled=account_database.load(look)["DbiResourceId"])
     except (TerraformFailed, TerraformRefused) as error:
         raise Failed(f"{error}; the services are stopped, so go on soon: --resume") from error
 
@@ -92,7 +105,7 @@ def _follow(hands: Hands, work: Workspace) -> None:
             )
         if found:
             hands.say("applying " + ", ".join(f"{word} {address}" for address, word in found))
-            work.must("apply", str(work.files.plan), quiet=True)
+            work.apply_file()
     if left := changes(work, *given):
         told = "; ".join(f"{address} ({', '.join(_attributes_of(work, address))})" for address, _ in left)
         raise Failed(f"the plan is not empty after it: {told}")
@@ -104,15 +117,18 @@ def _expected(address: str, word: str) -> bool:
 
 def changes(work: Workspace, *arguments: str) -> list[tuple[str, str]]:
     """What Terraform would change: (address, word)."""
-    work.must("plan", f"-var-file={work.settings}", f"-out={work.files.plan}", *arguments, quiet=True)
-    shown = work.must("show", "-json", str(work.files.plan), quiet=True).stdout
-    return list(terraform_plan.changes(json.loads(shown)))
+    work.plan(*arguments)
+    return list(terraform_plan.changes(_planned(work)))
+
+
+def _planned(work: Workspace) -> dict[str, Any]:
+    """The last plan."""
+    return dict(json.loads(work.files.json.read_text(encoding="utf-8")))
 
 
 def _attributes_of(work: Workspace, address: str) -> list[str]:
     """Which attributes of a resource the last plan would change."""
-    shown = json.loads(work.must("show", "-json", str(work.files.plan), quiet=True).stdout)
-    for resource in shown["resource_changes"]:
+    for resource in _planned(work)["resource_changes"]:
         if resource["address"] == address:
             before, after = resource["change"]["before"] or {}, resource["change"]["after"] or {}
             unknown = resource["change"].get("after_unknown", {})
@@ -130,4 +146,5 @@ def workspace(look: Look) -> Workspace:
         work=ROOT / ".local" / f"runbook-{look.environment}",
         shown=False,
         account=look.account,
+        lock_seconds=PATIENT_LOCK_SECONDS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pipeline.errors import PipelineError
@@ -10,9 +11,14 @@ DONE, FAILED, USAGE, REMAINS, REFUSED = 0, 1, 2, 3, 4
 
 
 class Ended(PipelineError):
-    """A runbook does not go on; the text says why and what to do."""
+    """A runbook does not go on; the text says why and what to do. `needs` are the words without which the next command
+    would end just so."""
 
     exit_code: ClassVar[int] = FAILED
+
+    def __init__(self, message: str, *, needs: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.needs = tuple(needs)
 
 
 class Failed(Ended):

@@ -28,7 +28,8 @@ class StepReport:
 
 @dataclass(kw_only=True)
 class Report:
-    """One run of a runbook. `why` is what ended it early, `undone` what was taken back or why that was impossible."""
+    """One run of a runbook. `why` is what ended it early, `needs` what
+    the command that goes on must say, `undone` what was taken back or why that was impossible."""
 
     runbook: str
     environment: str
@@ -38,6 +39,7 @@ class Report:
     steps: list[StepReport]
     exit_code: int = DONE
     why: str = ""
+    needs: tuple[str, ...] = ()
     undone: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)

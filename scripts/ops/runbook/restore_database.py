@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import click
 
-from ops.runbook import command, database_restore, database_state
+from ops.runbook import command, database_restore, database_state, restore_request, restored_instance
 from ops.runbook.step import Runbook, Step
 
 OPTIONS = (
-    click.Option(["--to"], metavar="TIME", default="", help="UTC, 2026-01-26T15:12:00Z [default: the latest there is]"),
-    click.Option(["--snapshot"], metavar="NAME", default="", help="Instead: as it was when this was taken."),
+    click.Option(
+        ["--to"],
+        metavar="TIME",
+        default="",
+        callback=restore_request.check_moment,
+        help="UTC, 2026-01-26T15:12:00Z [default: the latest there is]",
+    ),
+    click.Option(
+        ["--snapshot"],
+        metavar="NAME",
+        default="",
+        callback=restore_request.check_snapshot,
+        help="Instead: as it was when this was taken.",
+    ),
     click.Option(["--accept-loss"], is_flag=True, help="Go on though rows are missing that were counted before."),
     click.Option(["--retire"], metavar="NAME", default="", help="Delete the instance that an earlier restore left."),
 )
@@ -18,12 +30,12 @@ STEPS = (
     Step(
         name="there is a backup that reaches there",
         why="RDS carries the log away every 5 minutes: to so far back it can restore, to any second.",
-        done=database_restore.can_be_restored,
+        done=restore_request.can_be_restored,
     ),
     Step(
         name="it is the database",
         why="A network that is down looks alike. A database that answers is restored only to a point that is named.",
-        done=database_restore.is_needed,
+        done=restore_request.is_needed,
     ),
     Step(
         name="stop the services that write",
@@ -36,12 +48,12 @@ STEPS = (
         name="restore into a new instance",
         why="Beside the old one, with groups, parameters, backups, tags and protection as Terraform applied them.",
         told="wait; RDS takes from ten minutes to an hour or more, by the size.",
-        done=database_restore.is_restored,
-        act=database_restore.restore,
+        done=restored_instance.is_restored,
+        act=restored_instance.restore,
     ),
     Step(
         name="hold it against what was counted",
-        why="Once a day each table's rows are counted outside the database. Fewer now: refused.",
+        why="Once a day each table's rows are counted outside the database. Fewer now: it ends here.",
         done=database_restore.is_compared,
         act=database_restore.compare,
     ),
@@ -49,8 +61,8 @@ STEPS = (
         name="put it in the old one's place",
         why="The two swap names, and with them addresses: alarms, backups and tasks go by the name.",
         irreversible="what was written after the point is in the old instance alone from here on",
-        done=database_restore.is_in_place,
-        act=database_restore.put_in_place,
+        done=restored_instance.is_in_place,
+        act=restored_instance.put_in_place,
         settles=True,
     ),
     Step(
@@ -87,8 +99,8 @@ STEPS = (
         name="the old instance",
         why="Kept until told, for what the new one may lack.",
         irreversible="the old instance is deleted; its last snapshot stays, where it could still give one",
-        done=database_restore.is_retired,
-        act=database_restore.retire,
+        done=restored_instance.is_retired,
+        act=restored_instance.retire,
     ),
 )
 

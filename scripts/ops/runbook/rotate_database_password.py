@@ -10,7 +10,12 @@ from ops.runbook.step import Runbook, Step
 OPTIONS = (
     click.Option(["--anyway"], is_flag=True, help="Even though the diagnosis names something else."),
     click.Option(
-        ["--max-age"], metavar="HOURS", default=24.0, show_default=True, help="Younger passwords are left alone."
+        ["--max-age"],
+        type=click.IntRange(0, 365 * 24),
+        metavar="HOURS",
+        default=24,
+        show_default=True,
+        help="If no password is older than that, none is renewed.",
     ),
 )
 
@@ -46,7 +51,7 @@ STEPS = (
         name="close the logins that were left",
         why="An old password that still opens is one that can leak. Closed once no run can come with it any more: five "
         "minutes to start and the service's deadline after the new address was stored.",
-        told="nothing; whoever borrowed a service's login for a notebook loses it now.",
+        told="whoever borrowed a service's login for a notebook loses it now; tell them.",
         irreversible="an old password opens nothing any more, and nobody can bring it back",
         done=database_rotation.is_closed,
         act=database_rotation.close,

@@ -73,11 +73,10 @@ def stop(hands: Hands) -> None:
 
 def _mean(hands: Hands, paused: list[str]) -> None:
     """What the watcher reads as intended. Spelt as Terraform spells it, so that putting it back is no change."""
-    ssm = hands.client("ssm")
-    told = json.loads(ssm.get_parameter(Name=_intent(hands.look))["Parameter"]["Value"])
+    told = _meant(hands.look)
     if told["paused"] != sorted(paused):
         text = json.dumps({**told, "paused": sorted(paused)}, sort_keys=True, separators=(",", ":"))
-        ssm.put_parameter(Name=_intent(hands.look), Value=text, Overwrite=True)
+        hands.client("ssm").put_parameter(Name=_intent(hands.look), Value=text, Overwrite=True)
 
 
 def declared(look: Look) -> Mapping[str, dict[str, Any]]:
@@ -96,7 +95,18 @@ def are_started(look: Look) -> Finding:
     wrong = [each.name for each in of(look) if dict(differing(wanted[each.name], _schedule(look, each)))]
     if wrong:
         return Finding.no(f"{len(wrong)} schedules are not as they were applied: {', '.join(wrong)}")
+    if _meant(look)["paused"] != _paused(wanted):
+        return Finding.no("every schedule is as it was applied, and the watcher still takes services for paused")
     return Finding.yes("every schedule is as it was applied")
+
+
+def _paused(declared: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return sorted(name for name, each in declared.items() if each["State"] == DISABLED)
+
+
+def _meant(look: Look) -> dict[str, Any]:
+    """What the watcher reads as intended."""
+    return dict(json.loads(look.client("ssm").get_parameter(Name=_intent(look))["Parameter"]["Value"]))
 
 
 def start(hands: Hands) -> None:
@@ -104,4 +114,4 @@ def start(hands: Hands) -> None:
     look, wanted = hands.look, declared(hands.look)
     for service in of(look):
         hands.client("scheduler").update_schedule(**wanted[service.name])
-    _mean(hands, [name for name, each in wanted.items() if each["State"] == DISABLED])
+    _mean(hands, _paused(wanted))

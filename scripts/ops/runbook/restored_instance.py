@@ -1,0 +1,237 @@
+"""The instance that a restore makes: beside the old one, then in its place; and the old one, kept until told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ops.runbook import account_database, database_state, restore_request
+from ops.runbook.account_database import AVAILABLE, Instance
+from ops.runbook.acting import Hands
+from ops.runbook.errors import Failed, Refused
+from ops.runbook.finding import Finding
+from ops.runbook.reading import Look
+from ops.runbook.restore_request import LATEST, OVER, asked, is_over
+
+EVERY_SECONDS, CREATED_SECONDS, RENAMED_SECONDS = 30.0, 4 * 3600.0, 1800.0
+
+
+def new_instance(look: Look) -> Instance | None:
+    """The restored one, under its first name or in its place."""
+    if "new" not in look.facts:
+        return None
+    found = account_database.find(look, look.facts["new"])
+    if found is None and (present := account_database.find(look)):
+        found = present if present["DbiResourceId"] != look.facts["old_resource"] else None
+    return found
+
+
+def load_new(look: Look) -> Instance:
+    found = new_instance(look)
+    if found is None:
+        raise Failed("the restored instance is not there any more; begin a new run")
+    return found
+
+
+def is_restored(look: Look) -> Finding:
+    """Whether the new instance is there, with all that it is to have."""
+    if is_over(look):
+        return OVER
+    found = new_instance(look)
+    if found is None:
+        return Finding.no(f"it would be restored beside the old one, to: {asked(look)}")
+    name, status = found["DBInstanceIdentifier"], found["DBInstanceStatus"]
+    if status != AVAILABLE:
+        return Finding.no(f"{name} is {status}")
+    lacking = sorted(_lacking(look, found))
+    if lacking:
+        return Finding.no(f"{name} is there and lacks {', '.join(lacking)}")
+    return Finding.yes(f"{name} ({found['DbiResourceId']}) is available and like the one before")
+
+
+def restore(hands: Hands) -> None:
+    """Asks RDS for it, waits, and gives it what a restore leaves out."""
+    look = hands.look
+    if new_instance(look) is None:
+        _ask_for_it(hands)
+    hands.wait(
+        "RDS to restore it",
+        lambda: _is_available(load_new(look)),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=CREATED_SECONDS,
+        else_="see its events: aws rds describe-events",
+    )
+    found = load_new(look)
+    if lacking := _lacking(look, found):
+        hands.client("rds").modify_db_instance(
+            DBInstanceIdentifier=found["DBInstanceIdentifier"], ApplyImmediately=True, **lacking
+        )
+    hands.wait(
+        "RDS to change it",
+        lambda: is_restored(look),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=CREATED_SECONDS,
+        else_="see its events: aws rds describe-events",
+    )
+
+
+def _is_available(instance: Instance) -> Finding:
+    return Finding(holds=instance["DBInstanceStatus"] == AVAILABLE, saw=f"it is {instance['DBInstanceStatus']}")
+
+
+def _ask_for_it(hands: Hands) -> None:
+    look, word, rds = hands.look, asked(hands.look), hands.client("rds")
+    like = _like(database_state.declared(look))
+    if word.startswith("snapshot:"):
+        name = word.removeprefix("snapshot:")
+        hands.note(point=restore_request.snapshot(look, name)["SnapshotCreateTime"].isoformat())
+        rds.restore_db_instance_from_db_snapshot(
+            DBInstanceIdentifier=look.facts["new"], DBSnapshotIdentifier=name, **like
+        )
+        return
+    source = account_database.load(look)
+    latest = source["LatestRestorableTime"].astimezone(UTC)
+    hands.note(point=(latest if word == LATEST else datetime.fromisoformat(word)).isoformat())
+    when = {"UseLatestRestorableTime": True} if word == LATEST else {"RestoreTime": datetime.fromisoformat(word)}
+    rds.restore_db_instance_to_point_in_time(
+        SourceDBInstanceIdentifier=source["DBInstanceIdentifier"],
+        TargetDBInstanceIdentifier=look.facts["new"],
+        **when,
+        **like,
+    )
+
+
+def _like(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """What RDS is told of the new one at once, from what Terraform applied: it copies neither groups nor protection."""
+    told = {
+        "DBInstanceClass": declared["instance_class"],
+        "DBSubnetGroupName": declared["db_subnet_group_name"],
+        "VpcSecurityGroupIds": list(declared["vpc_security_group_ids"]),
+        "DBParameterGroupName": declared["parameter_group_name"],
+        "MultiAZ": declared["multi_az"],
+        "PubliclyAccessible": declared["publicly_accessible"],
+        "AutoMinorVersionUpgrade": declared["auto_minor_version_upgrade"],
+        "CopyTagsToSnapshot": declared["copy_tags_to_snapshot"],
+        "StorageType": declared["storage_type"],
+        "EnableIAMDatabaseAuthentication": declared["iam_database_authentication_enabled"],
+        "EnableCloudwatchLogsExports": list(declared["enabled_cloudwatch_logs_exports"]),
+        "DeletionProtection": declared["deletion_protection"],
+        "ManageMasterUserPassword": True,
+        "MasterUserSecretKmsKeyId": declared["master_user_secret_kms_key_id"],
+        "Tags": [{"Key": key, "Value": value} for key, value in sorted((declared.get("tags_all") or {}).items())],
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _lacking(look: Look, instance: Instance) -> dict[str, Any]:
+    """What has to be set once it is there: name of ModifyDBInstance's parameter → value."""
+    declared = database_state.declared(look)
+    wanted = {
+        "BackupRetentionPeriod": declared["backup_retention_period"],
+        "PreferredBackupWindow": declared["backup_window"],
+        "PreferredMaintenanceWindow": declared["maintenance_window"],
+        "MonitoringInterval": declared["monitoring_interval"],
+        "MonitoringRoleArn": declared["monitoring_role_arn"],
+        "EnablePerformanceInsights": declared["performance_insights_enabled"],
+        "PerformanceInsightsKMSKeyId": declared["performance_insights_kms_key_id"],
+        "PerformanceInsightsRetentionPeriod": declared["performance_insights_retention_period"],
+        "MaxAllocatedStorage": declared["max_allocated_storage"],
+        "DeletionProtection": declared["deletion_protection"],
+    }
+    shown = {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+    lacking = {name: value for name, value in wanted.items() if value and instance.get(shown.get(name, name)) != value}
+    if not account_database.master_secret(instance):
+        lacking |= {
+            "ManageMasterUserPassword": True,
+            "MasterUserSecretKmsKeyId": declared["master_user_secret_kms_key_id"],
+        }
+    return lacking
+
+
+# ── in the old one's place ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_in_place(look: Look) -> Finding:
+    """Whether the name leads to the restored instance."""
+    if is_over(look):
+        return OVER
+    present, new, project = account_database.find(look), new_instance(look), look.catalog.project
+    if not (present and new) or present["DbiResourceId"] != new["DbiResourceId"]:
+        return Finding.no(f"{project} is still the old instance")
+    return Finding.yes(f"{project} is the restored instance; the old one is {look.facts['old'] or 'gone'}")
+
+
+def put_in_place(hands: Hands) -> None:
+    """Swaps the names, and with them the addresses: alarms, backups and tasks go by the name."""
+    look, project = hands.look, hands.look.catalog.project
+    present = account_database.find(look)
+    if present and present["DbiResourceId"] == look.facts["old_resource"]:
+        _rename(hands, project, look.facts["old"])
+    _rename(hands, look.facts["new"], project)
+
+
+def _rename(hands: Hands, name: str, other: str) -> None:
+    try:
+        hands.client("rds").modify_db_instance(
+            DBInstanceIdentifier=name, NewDBInstanceIdentifier=other, ApplyImmediately=True
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("InvalidDBInstanceState", "InvalidDBInstanceStateFault"):
+            raise
+        raise Failed(
+            f"RDS does not rename {name} as it is ({error}). If it can never be repaired, it has to go: aws rds "
+            f"delete-db-instance --db-instance-identifier {name} --skip-final-snapshot "
+            "--no-delete-automated-backups; then --resume"
+        ) from error
+    hands.wait(
+        f"{name} to be called {other}",
+        lambda: _is_called(hands.look, name, other),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=RENAMED_SECONDS,
+    )
+
+
+def _is_called(look: Look, name: str, other: str) -> Finding:
+    """RDS takes minutes for it, and tells of both names, or neither, meanwhile."""
+    before, after = account_database.find(look, name), account_database.find(look, other)
+    if before is None and after and "Endpoint" in after and after["DBInstanceStatus"] not in ("renaming", "modifying"):
+        return Finding.yes(f"it is called {other}")
+    return Finding.no("RDS is at it")
+
+
+# ── the old one ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_retired(look: Look) -> Finding:
+    """Whether the old instance may stay, or is gone."""
+    name = look.options["retire"]
+    kept = look.facts.get("old") or restore_request.record(look).get("old")
+    if not name:
+        there = kept and account_database.find(look, kept)
+        return Finding.yes(f"{kept} is kept until --retire {kept}" if there else "nobody asked for one to go")
+    if not name.startswith(f"{look.catalog.project}-before-"):
+        raise Refused(f"--retire {name}: only what a restore has left goes, and that is called …-before-…")
+    if account_database.find(look, name):
+        return Finding.no(f"{name} is still there")
+    return Finding.yes(f"{name} is gone")
+
+
+def retire(hands: Hands) -> None:
+    """Deletes it, with a last snapshot where it can still give one."""
+    look, rds = hands.look, hands.client("rds")
+    name = look.options["retire"]
+    instance = account_database.load(look, name)
+    alive = instance["DBInstanceStatus"] == AVAILABLE
+    last = {"FinalDBSnapshotIdentifier": f"{name}-final"} if alive else {}
+    if instance.get("DeletionProtection"):
+        rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=not alive, **last)
+    hands.wait(
+        f"{name} to go",
+        lambda: is_retired(look),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=CREATED_SECONDS,
+    )
