@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ DRILLS = ROOT / "tests" / "drills"
 EVIDENCE = ROOT / "drill-results"
 TREND = ROOT / "docs" / "drills.md"
 RUNBOOKS = ROOT / "runbooks"
+RESTORED = re.compile(r"(?:restored to|data as of \(UTC\)): (\d{4}-\d\d-\d\d[ T][\d:]{8})")
 LOST_RUNS = ("FAILED", "KILLED")
 
 INTRODUCTION = """\
@@ -27,8 +29,9 @@ INTRODUCTION = """\
 
 Written by `make drill RUNBOOK=…`, a line each time: a scenario of tests/drills is played on the local cloud, and the
 runbook is started in it as an operator would. All seconds but the last are virtual. RTO: from the fault until the last
-missing bar was there, 0 where none was missing. RPO: what was lost for good, in bars. Runs failed and bars late are
-what the trouble and the repair cost together.
+missing bar was there, 0 where none was missing. RPO: in seconds, how much older than the fault the rows are that came
+back from the database's backup (– where nothing was restored); in bars, what was lost for good after all was fetched
+again. Runs failed and bars late are what the trouble and the repair cost together.
 """
 COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "drill": lambda e: e["drill"],
@@ -38,6 +41,7 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "seconds to detect": lambda e: _whole(e["seconds_to_detect"]),
     "RTO, seconds": lambda e: _whole(e["rto_seconds"]),
     "runbook, seconds": lambda e: _whole(e["runbook_seconds"]),
+    "RPO, seconds": lambda e: _whole(e["rpo_seconds"]),
     "RPO, bars": lambda e: _whole(e["bars_lost"]),
     "bars late": lambda e: _whole(e["bars_late"]),
     "runs failed": lambda e: _whole(e["runs_failed"]),
@@ -114,6 +118,7 @@ def figures(report: Mapping[str, Any]) -> dict[str, Any]:
         "seconds_to_detect": report["seconds_to_detect"],
         "rto_seconds": report["seconds_to_recover"] if report["bars_late"] or report["bars_lost"] else 0,
         "runbook_seconds": sum(_seconds(each["started"], each["ended"]) for each in commands),
+        "rpo_seconds": _rpo(report["first_fault"], "\n".join(each["output"] for each in commands)),
         "bars_lost": report["bars_lost"],
         "bars_late": report["bars_late"],
         "runs_failed": sum(counts.get(outcome, 0) for counts in runs.values() for outcome in LOST_RUNS),
@@ -124,6 +129,15 @@ def figures(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seconds(started: str, ended: str) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+
+
+def _rpo(fault: str | None, told: str) -> float | None:
+    """By the runbook's own measure of what its restored rows are of."""
+    found = RESTORED.search(told)
+    if not (fault and found):
+        return None
+    of = datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC)
+    return max(0.0, (datetime.fromisoformat(fault) - of).total_seconds())
 
 
 def _commit() -> str:
