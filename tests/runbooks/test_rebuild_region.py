@@ -69,9 +69,12 @@ def refused(world: RegionWorld, folder: Path, *arguments: str, pair: KeyPair | N
 # ── refused, while the region lives ──────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("where", [(), ("--region", REGION)], ids=["no region", "its own"])
-def test_a_region_has_to_be_named_that_is_another(world: RegionWorld, tmp_path: Path, where: tuple[str, ...]) -> None:
-    assert "--region has to name the region to build in" in refused(world, tmp_path, *HERE, *where, *NOW)
+def test_a_region_has_to_be_named_that_is_another(world: RegionWorld, tmp_path: Path) -> None:
+    ended = world.perform(RUNBOOK, *HERE, *NOW, folder=tmp_path)
+    assert ended.code == 2, ended.output
+    assert "--region is missing; name the one that has copies of the database" in ended.output
+    assert "production has us-east-2" in ended.output
+    assert f"or is {REGION}, the one to be left" in refused(world, tmp_path, *HERE, "--region", REGION, *NOW)
 
 
 def test_a_region_to_which_no_backup_was_copied(world: RegionWorld, tmp_path: Path) -> None:

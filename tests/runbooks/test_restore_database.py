@@ -163,7 +163,7 @@ WAITING = {
     "migrations, grants and logins",
     "write the broker's orders into the ledger",
     "see every service run, and every minute filled",
-    "the old instance",
+    "delete the old instance, if --retire names it",
 }
 TERRAFORMS = (("after", "PutObject of the state"), ("after", "RegisterTaskDefinition"))
 

@@ -67,7 +67,9 @@ def test_two_at_once_one_is_refused_and_ctrl_c_ends_the_other_between_acts(world
     os.kill(child.pid, signal.SIGINT)
     stopped = world.follow(child)
     assert stopped.code == 3, stopped.output
-    assert "Stopped: stopped by Ctrl-C. Nothing is half done; 2 of 10 steps remain." in stopped.output
+    assert (
+        "Stopped: stopped by Ctrl-C. Nothing is half done, what was done stays; 2 of 10 steps remain." in stopped.output
+    )
     assert "--resume" in stopped.output
     world.exchange.keys.replace(pair.key_id, pair.secret_key)
     ended = world.perform(RUNBOOK, *RESUME, folder=first)

@@ -41,13 +41,21 @@ def led(environ: Mapping[str, str], environment: str, *, drill: bool) -> dict[st
 def _of_this_checkout(environ: Mapping[str, str]) -> dict[str, str]:
     aws = LocalAws()
     if not aws.find():
-        raise Refused("no local AWS runs; start one with: make local-aws, then make plan apply ENV=local")
+        raise Refused(
+            "no local AWS runs here (make local-aws, then make plan apply ENV=local); for a real account say which: "
+            "--env paper or --env production"
+        )
     return aws.environment(environ)
 
 
 def played(environ: Mapping[str, str]) -> bool:
     """Whether a local AWS plays the account."""
     return bool(environ.get(ENDPOINT))
+
+
+def require_login(look: Look) -> None:
+    """Raises Refused where the shell's credentials open no account: before anything else seems to be the trouble."""
+    assert look.account
 
 
 def require_environment(look: Look) -> None:

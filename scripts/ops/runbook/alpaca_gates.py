@@ -55,7 +55,7 @@ def _judge(answers: Answers, *, planned: bool) -> Finding:
     if answers.always(Verdict.ACCEPTED) and not planned:
         raise Refused(
             f"the stored pair was accepted {len(answers.all)} of {len(answers.all)} times, so it is not the key; run "
-            "scripts/diagnose, or add --planned for a rotation by the calendar"
+            "scripts/diagnose, or add --planned after a leak or by the calendar"
         )
     return Finding.yes(f"about the stored pair it says each time the same: {answers.told}")
 

@@ -30,6 +30,7 @@ from ops.runbook.step import Runbook
 from ops.runbook.voice import Voice
 from pipeline.errors import PipelineError
 
+TERRAFORM = Path(__file__).resolve().parents[3] / "terraform"
 ROOT = Path(__file__).resolve().parents[3]
 JOURNALS = ROOT / ".local" / "journals"
 
@@ -57,7 +58,13 @@ def options() -> list[click.Option]:
     """The options of every runbook."""
     file = click.Path(dir_okay=False, path_type=Path)
     return [
-        click.Option(["--env", "environment"], default="local", show_default=True, help="local, paper, production."),
+        click.Option(
+            ["--env", "environment"],
+            default="local",
+            show_default=True,
+            callback=_known,
+            help="local, paper, production.",
+        ),
         click.Option(["--apply", "applied"], is_flag=True, help="Act; without it this is a rehearsal."),
         click.Option(["--resume", "resumed"], is_flag=True, help="Act on from where the last run ended."),
         click.Option(["--explain", "explained"], is_flag=True, help="Say what it does, for people, and end."),
@@ -65,9 +72,33 @@ def options() -> list[click.Option]:
         click.Option(["--confirm"], metavar="NAME", default="", help="The environment's name, typed in advance."),
         click.Option(["--force"], is_flag=True, help="Touch more than a step's limit."),
         click.Option(["--journal"], type=file, metavar="FILE", help="[default: .local/journals/…, one a run]"),
-        click.Option(["--report"], type=file, metavar="FILE", help="Also write what came of it there, as JSON."),
+        click.Option(
+            ["--report"],
+            type=file,
+            metavar="FILE",
+            callback=_writable,
+            help="Also write what came of it there, as JSON.",
+        ),
         click.Option(["--drill"], is_flag=True, help="The local AWS of AWS_ENDPOINT_URL plays the account."),
     ]
+
+
+def _known(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """Option `--env`: an environment of terraform/environments."""
+    known = sorted(path.stem for path in (TERRAFORM / "environments").glob("*.tfvars"))
+    if name not in known:
+        raise click.BadParameter(f"{name}: there is {', '.join(known)}")
+    return name
+
+
+def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Option `--report`: a file that can be written, which is better known before than after."""
+    try:
+        if path:
+            path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise click.BadParameter(f"{path} cannot be written ({error.strerror})") from error
+    return path
 
 
 def command(runbook: Runbook) -> click.Command:
@@ -77,6 +108,8 @@ def command(runbook: Runbook) -> click.Command:
         if explained:
             click.echo("\n".join(explain.lines(runbook)))
             return DONE
+        if runbook.check and not resumed:
+            runbook.check(given)
         consent = Consent(yes=given.pop("yes"), force=given.pop("force"), confirmed=given.pop("confirm"))
         order = Order(
             environment=environment,
@@ -150,6 +183,7 @@ def _perform(runbook: Runbook, order: Order, look: Look, voice: Voice, report: R
     if not order.resumed:  # whose options are taken up first
         _place(runbook, look)
     _header(runbook, order, look, voice)
+    account.require_login(look)
     if runbook.stands:
         account.require_environment(look)
     if order.acts:
@@ -211,7 +245,9 @@ def _journal_path(runbook: Runbook, order: Order, report: Report) -> Path:
         found = journal.newest_unfinished(JOURNALS, runbook.name, order.environment)
         if found is None:
             raise Refused(
-                f"no unfinished run of {runbook.name} on {order.environment} in {_shown(JOURNALS)}; --apply begins one"
+                f"no unfinished run of {runbook.name} on {order.environment} in {_shown(JOURNALS)}; --apply begins "
+                "one. Was it begun on another machine: fetch its journal from runbooks/journals/ in the bucket that has the "
+                "lock, and add --journal FILE"
             )
         return found
     return JOURNALS / f"{report.run}.jsonl"
@@ -285,11 +321,10 @@ def _last_words(runbook: Runbook, order: Order, voice: Voice, report: Report) ->
 
 def _judge_rehearsal(report: Report) -> None:
     """A rehearsal's exit code comes from what its steps saw."""
-    refused = [step for step in report.steps if step.state == "refused"]
-    failed = [step for step in report.steps if step.state == "failed"]
-    if failed or refused:
-        report.exit_code = 1 if failed else 4
-        report.why = (failed or refused)[0].saw
+    unwell = [step for step in report.steps if step.state in ("refused", "failed")]
+    if unwell:
+        report.exit_code = 1 if unwell[0].state == "failed" else 4
+        report.why = unwell[0].saw
     elif report.left:
         report.exit_code = 3
 
@@ -307,7 +342,8 @@ def _remains(order: Order, report: Report) -> str:
     left = f"{len(report.left)} of {len(report.steps)} steps remain."
     if not order.acts:
         return f"{left} Nothing was changed."
-    return f"Stopped: {report.why}. Nothing is half done; {left}"
+    stays = "".join(f"\nStays so until --resume: {name}" for name in report.standing)
+    return f"Stopped: {report.why}. Nothing is half done, what was done stays; {left}{stays}"
 
 
 def _refused(order: Order, report: Report) -> str:

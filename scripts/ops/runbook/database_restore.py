@@ -19,7 +19,7 @@ from ops.runbook import (
     writers,
 )
 from ops.runbook.acting import Hands
-from ops.runbook.errors import Failed
+from ops.runbook.errors import CannotUndo, Failed
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
 from ops.runbook.restore_request import OVER, asked, is_over
@@ -58,7 +58,12 @@ def stop_writers(hands: Hands) -> None:
 
 
 def start_again(hands: Hands) -> str:
-    """Nothing was moved yet: the writers go on with the database that they had."""
+    """Nothing was moved yet: the writers go on with the database that they had. Raises CannotUndo where it was."""
+    present = account_database.find(hands.look)
+    if hands.look.facts["old_resource"] and (
+        present is None or present["DbiResourceId"] != hands.look.facts["old_resource"]
+    ):
+        raise CannotUndo("the old database has lost its name already, so the services stay stopped; go on: --resume")
     writers.start(hands)
     return "the services run again, with the database that they had"
 

@@ -81,7 +81,7 @@ def judge(found: Diagnosis, ours: Collection[str], beside: Collection[str], what
         )
     if not mine:
         seen = f"the verdict is {found.verdict}" + (f", unknown: {', '.join(found.unknown)}" if found.unknown else "")
-        return Finding.no(f"nothing says that it is {what} ({seen}); for a change by the calendar add --planned")
+        return Finding.no(f"nothing says that it is {what} ({seen}); after a leak or by the calendar add --planned")
     return Finding.yes(f"the diagnosis names {', '.join(mine)} and nothing else")
 
 

@@ -90,6 +90,7 @@ class Engine:
                     self._take(step)
                 except Remains as error:
                     self._ended(step, "interrupted" if isinstance(error, Interrupted) else "remains", "to do", error)
+                    self.report.standing = [each.name for each in self._undoable(number - 1)]
                     raise
                 except Refused as error:
                     self._ended(step, "refused", "refused", error)
@@ -196,12 +197,16 @@ class Engine:
 
     def _undo(self, last: int) -> None:
         """Takes back what can be, the newest first, down to the last step that settled things."""
+        for step in self._undoable(last):
+            self._undo_one(step)
+
+    def _undoable(self, last: int) -> Iterator[Step]:
+        """What was begun since then and could be taken back, the newest first."""
         for step in reversed(self.runbook.steps[: last + 1]):
-            reached = step.name in self.journal.past.begun
             if step.settles and self.report.of(step.name).state in ("done", "done before"):
                 return
-            if step.undo and reached:
-                self._undo_one(step)
+            if step.undo and step.name in self.journal.past.begun:
+                yield step
 
     def _undo_one(self, step: Step) -> None:
         assert step.undo

@@ -20,15 +20,17 @@ def lines(runbook: Runbook) -> Iterator[str]:
     yield ""
     yield from _wrapped(f"When: {runbook.when}")
     yield ""
-    yield f"  {command} --env ENV            rehearse: looks, changes nothing"
-    yield f"  {command} --env ENV --apply    do it"
-    yield f"  {command} --env ENV --resume   go on after an interruption, a failure or a crash"
+    begun = f"{command} --env ENV" + (f" {runbook.required}" if runbook.required else "")
+    width = len(begun) + len(" --apply ")
+    yield f"  {begun:<{width}} rehearse: looks, changes nothing"
+    yield f"  {begun + ' --apply':<{width}} do it"
+    yield f"  {command + ' --env ENV --resume':<{width}} go on after an interruption, a failure or a crash"
     for option in runbook.options:
         if isinstance(option, click.Option):
-            yield f"  {_usage(option):<{len(command) + 24}} {option.help}"
+            yield f"  {_usage(option):<{width}} {option.help}{_default(option)}"
     yield ""
     for number, step in enumerate(runbook.steps, start=1):
-        yield from _step(number, step)
+        yield from _step(number, step, _undone_up_to(runbook, number))
     if runbook.after:
         yield ""
         yield from _wrapped(f"To go back: {runbook.after}")
@@ -40,15 +42,25 @@ def _usage(option: click.Option) -> str:
     return name if option.is_flag else f"{name} {option.metavar or option.type.name.upper()}"
 
 
-def _step(number: int, step: Step) -> Iterator[str]:
-    yield f"{number:>2}. {step.name}{'' if step.act else ' (a condition: it holds, or nothing is begun)'}"
+def _default(option: click.Option) -> str:
+    return f" [default: {option.default:g}]" if isinstance(option.default, int | float) and not option.is_flag else ""
+
+
+def _undone_up_to(runbook: Runbook, number: int) -> int:
+    """The last step whose failure takes back what this one did."""
+    settling = [at for at, step in enumerate(runbook.steps, start=1) if step.settles and at >= number]
+    return settling[0] if settling else len(runbook.steps)
+
+
+def _step(number: int, step: Step, undone_up_to: int) -> Iterator[str]:
+    yield f"{number:>2}. {step.name}{'' if step.act else ' (a check: if it fails, nothing is begun)'}"
     for text in (step.why, step.told and f"You: {step.told}"):
         if text:
             yield from _wrapped(text, "    ")
     if step.irreversible:
         yield from _wrapped(f"POINT OF NO RETURN, the environment's name is typed first: {step.irreversible}", "    ")
     if step.undo:
-        yield "    Undone by itself if a later step fails before it is settled."
+        yield f"    Undone by itself if a step up to {undone_up_to} fails. Ctrl-C leaves it as it is, until --resume."
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

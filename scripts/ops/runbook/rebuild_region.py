@@ -21,7 +21,9 @@ from ops.runbook.step import Runbook, Step
 OPTIONS = (
     click.Option(["--region"], metavar="NAME", default="", help="Where to build; copies of the backups lie there."),
     click.Option(["--planned"], is_flag=True, help="The old region still answers: disable its schedules first."),
-    click.Option(["--set"], metavar="NAME=VALUE", multiple=True, help="A parameter that was not as services.yaml."),
+    click.Option(
+        ["--set"], metavar="NAME=VALUE", multiple=True, help="A parameter's value, where services.yaml has another."
+    ),
     click.Option(["--copies-to"], metavar="NAME", default="", help="The region that now gets copies of backups."),
     click.Option(["--images"], type=click.Path(dir_okay=False), default="", help="Lock file, if not the checkout's."),
     click.Option(["--from-stdin"], is_flag=True, help="Read Alpaca's key id and secret from stdin, a line each."),
@@ -42,12 +44,12 @@ STEPS = (
     ),
     Step(
         name="there is a copy of the database, and secrets that were given are good",
-        why="What no code makes. ALPACA_NEW_KEY_ID and ALPACA_NEW_SECRET_KEY are proven here, typed ones later.",
+        why="Code makes neither. ALPACA_NEW_KEY_ID and ALPACA_NEW_SECRET_KEY are tried now, typed keys in step 8.",
         done=_sources,
     ),
     Step(
         name="the old region starts nothing",
-        why="Two sets of jobs would trade twice. One that does not answer may still run: the next step ends that.",
+        why="Two sets of jobs would trade twice. A region that does not answer may still run jobs: step 4 ends that.",
         done=region_place.starts_nothing,
         act=region_place.stop,
     ),
@@ -94,7 +96,7 @@ STEPS = (
         why="Only now all stands that a job needs, and only when somebody hears the alarms.",
         done=region_proof.is_started,
         act=region_proof.start,
-        told="confirm the subscription in the mail that AWS has just sent.",
+        told="confirm the mail that AWS sent in step 7, within 30 minutes.",
     ),
     Step(
         name="wait for the first run of every service",
@@ -113,9 +115,9 @@ STEPS = (
 RUNBOOK = Runbook(
     name="rebuild-region",
     title="Build everything again in another region: code, images by digest, the copied database.",
-    when="the environment's region is gone and will not be back in time (hours). Not for a database alone.",
-    after="there is none; destroy the old region when it answers. Then commit region in environments/ENV.backend.hcl "
-    "and set AWS_REGION in every shell and workflow.",
+    when="the environment's region is gone for hours, and copies lie in another. Not for a database alone.",
+    after="there is none. Commit region in terraform/environments/ENV.backend.hcl; set AWS_REGION everywhere. When the "
+    "old region answers, clear it by hand: make destroy would take the roles that both share.",
     options=OPTIONS,
     steps=STEPS,
     measures=region_proof.measures,
@@ -123,6 +125,8 @@ RUNBOOK = Runbook(
     records=region_place.bucket,
     prepare=region_place.make_bucket,
     region=region_place.new,
+    required="--region NAME",
+    check=region_place.check,
 )
 
 if __name__ == "__main__":

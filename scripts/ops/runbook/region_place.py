@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+import click
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from ops import state_bucket
 from ops.runbook.acting import Hands
 from ops.runbook.errors import Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look, make_client
-from ops.terraform_workspace import ROOT, TERRAFORM, Workspace
+from ops.terraform_workspace import LOCAL, ROOT, TERRAFORM, Workspace
 
 WORK = "OPS_REBUILD_WORK"  # the folder of the runbook's Terraform, where it is not .local/rebuild-…
 # What an update of a schedule takes of what a look at it gives: what it leaves out, AWS resets.
@@ -21,6 +23,21 @@ FIELDS = (
     *("Name", "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "StartDate", "EndDate", "Description"),
     *("KmsKeyArn", "Target", "FlexibleTimeWindow", "ActionAfterCompletion"),
 )
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Of a run that begins. Raises UsageError."""
+    if not options.get("region"):
+        raise click.UsageError(f"--region is missing; name the one that has copies of the database: {_copies()}")
+
+
+def _copies() -> str:
+    """Where each environment's backups go, as the code declares it."""
+    found = {}
+    for path in sorted((TERRAFORM / "environments").glob("*.tfvars")):
+        told = re.search(r'^\s*copy_region\s*=\s*"([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+        found[path.stem] = told.group(1) if told else "none"
+    return ", ".join(f"{name} has {region}" for name, region in found.items() if name != LOCAL)
 
 
 def old(look: Look) -> str:
@@ -33,8 +50,8 @@ def new(look: Look) -> str:
     named = str(look.options.get("region") or "")
     if named in ("", old(look)):
         raise Refused(
-            f"--region has to name the region to build in, which is not {old(look)}; backups are copied to what "
-            f"database.copy_region says in terraform/environments/{look.environment}.tfvars"
+            f"--region is missing, or is {old(look)}, the one to be left; name one that has copies of the database: "
+            f"{_copies()}"
         )
     return named
 
@@ -123,8 +140,10 @@ def _enabled(look: Look) -> list[tuple[str, str]] | None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             return None
         raise Refused(f"{old(look)} answers, but not whether its schedules are enabled: {error}") from error
-    except BotoCoreError:
+    except HTTPClientError:  # nobody there, or nobody in time; all else says nothing of the region
         return None
+    except BotoCoreError as error:
+        raise Refused(f"{old(look)} could not be asked whether its schedules are enabled: {error}") from error
 
 
 def stop(hands: Hands) -> None:

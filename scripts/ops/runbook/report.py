@@ -28,8 +28,8 @@ class StepReport:
 
 @dataclass(kw_only=True)
 class Report:
-    """One run of a runbook. `why` is what ended it early, `needs` what
-    the command that goes on must say, `undone` what was taken back or why that was impossible."""
+    """One run of a runbook. `why` is what ended it early, `needs` what the command that goes on must say, `undone` what
+    was taken back or why that was impossible, `standing` the steps that could have been and were not."""
 
     runbook: str
     environment: str
@@ -41,6 +41,7 @@ class Report:
     why: str = ""
     needs: tuple[str, ...] = ()
     undone: list[str] = field(default_factory=list)
+    standing: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
     journal: str = ""

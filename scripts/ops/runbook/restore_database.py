@@ -29,7 +29,7 @@ OPTIONS = (
 STEPS = (
     Step(
         name="there is a backup that reaches there",
-        why="RDS carries the log away every 5 minutes: to so far back it can restore, to any second.",
+        why="The log is saved every 5 minutes: any second up to then can be restored.",
         done=restore_request.can_be_restored,
     ),
     Step(
@@ -96,8 +96,8 @@ STEPS = (
         act=database_restore.catch_up,
     ),
     Step(
-        name="the old instance",
-        why="Kept until told, for what the new one may lack.",
+        name="delete the old instance, if --retire names it",
+        why="Otherwise it is kept, and costs. Days later: --env ENV --retire NAME --apply.",
         irreversible="the old instance is deleted; its last snapshot stays, where it could still give one",
         done=restored_instance.is_retired,
         act=restored_instance.retire,
@@ -107,10 +107,10 @@ STEPS = (
 RUNBOOK = Runbook(
     name="restore-database",
     title="Restore the account's database to a point in time or a snapshot, and lead every service there.",
-    when="the instance is lost (failed, deleted by half, storage gone): no options. Rows were destroyed: --to the "
+    when="the instance or its storage failed: --env alone. It was deleted: --snapshot. Rows were destroyed: --to the "
     "second before, or --snapshot.",
-    after="a failure before the swap starts the services with the old database. After it the old one is kept under "
-    "…-before-…; to go back to it: swap the names again with aws rds modify-db-instance, then make plan.",
+    after="a failure before the swap starts the services with the old database. After it no command does: copy what "
+    "is lacking out of …-before-…, which is kept.",
     options=OPTIONS,
     steps=STEPS,
     measures=database_restore.measures,

@@ -212,8 +212,10 @@ def is_retired(look: Look) -> Finding:
     if not name:
         there = kept and account_database.find(look, kept)
         return Finding.yes(f"{kept} is kept until --retire {kept}" if there else "nobody asked for one to go")
-    if not name.startswith(f"{look.catalog.project}-before-"):
-        raise Refused(f"--retire {name}: only what a restore has left goes, and that is called …-before-…")
+    if not name.startswith(tuple(f"{look.catalog.project}-{left}-" for left in ("before", "restored"))):
+        raise Refused(
+            f"--retire {name}: only what a restore has left goes, and that is called …-before-… or …-restored-…"
+        )
     if account_database.find(look, name):
         return Finding.no(f"{name} is still there")
     return Finding.yes(f"{name} is gone")

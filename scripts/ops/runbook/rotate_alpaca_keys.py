@@ -8,7 +8,7 @@ from ops.runbook import alpaca_gates, alpaca_rotation, command
 from ops.runbook.step import Runbook, Step
 
 OPTIONS = (
-    click.Option(["--planned"], is_flag=True, help="By the calendar: no symptom has to be explained by the key."),
+    click.Option(["--planned"], is_flag=True, help="After a leak or by the calendar: no symptom is asked for."),
     click.Option(["--account"], metavar="NUMBER", default="", help="The account that the new pair must belong to."),
     click.Option(
         ["--from-stdin"], is_flag=True, help="Read key id and secret from stdin, a line each, instead of asking."
@@ -92,8 +92,8 @@ STEPS = (
 RUNBOOK = Runbook(
     name="rotate-alpaca-keys",
     title="Put a new Alpaca key pair in the place of the old one, and prove it by a bar.",
-    when="the diagnosis says key_rejected, key_swapped or not_entitled; a key may have leaked; or the calendar says so "
-    "(--planned). Not for anything else: bars that are missing have many causes.",
+    when="the diagnosis says key_rejected, key_swapped or not_entitled; with --planned: a key may have leaked, or the "
+    "calendar says so. Not for anything else: bars that are missing have many causes.",
     after="until a bar came, a failure puts the old pair back by itself if the provider still takes it. Later: run "
     "this again with the pair that is to be; the parameter's history has the versions.",
     options=OPTIONS,

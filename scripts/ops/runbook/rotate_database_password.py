@@ -15,7 +15,7 @@ OPTIONS = (
         metavar="HOURS",
         default=24,
         show_default=True,
-        help="If no password is older than that, none is renewed.",
+        help="Leave younger passwords alone; after a leak: 0.",
     ),
 )
 
@@ -61,8 +61,8 @@ STEPS = (
 RUNBOOK = Runbook(
     name="rotate-database-password",
     title="Give every service a new password for the database, without one run that fails.",
-    when="a password may have leaked, or the calendar says so. Not for a service that is refused: scripts/migrate "
-    "--env NAME heals that. The master's own password RDS rotates by itself, every week.",
+    when="a password may have leaked (add --max-age 0), or the calendar says so. Not for a service that is refused: "
+    "scripts/migrate --env ENV heals that. The master's own password RDS rotates by itself, every week.",
     after="nothing has to be taken back: until the last step both logins of a service work. After it a service that "
     "is refused gets a new password by scripts/migrate --env NAME.",
     options=OPTIONS,

@@ -43,7 +43,8 @@ class Runbook:
     `options` are the runbook's own; their values stand in `look.options`. `measures` are told at the end, by label.
     `stands`: the environment must be deployed in the account already. `records` names the bucket for lock and journals;
     `prepare` makes it where it may not be there yet, by whoever acts, before there is a lock to be had. `region` is
-    where the runbook works, where that is not the shell's.
+    where the runbook works, where that is not the shell's. `required` is what a run that begins says besides --env;
+    `check` raises click.UsageError for options that make none.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Runbook:
     records: Callable[[Look], str] = account.records_bucket
     prepare: Callable[[Look], None] | None = None
     region: Callable[[Look], str] | None = None
+    required: str = ""
+    check: Callable[[Mapping[str, Any]], None] | None = None
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]
