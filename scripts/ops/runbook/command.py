@@ -245,9 +245,9 @@ def _journal_path(runbook: Runbook, order: Order, report: Report) -> Path:
         found = journal.newest_unfinished(JOURNALS, runbook.name, order.environment)
         if found is None:
             raise Refused(
-                f"no unfinished run of {runbook.name} on {order.environment} in {_shown(JOURNALS)}; --apply begins "
-                "one. Was it begun on another machine: fetch its journal from runbooks/journals/ in the bucket that has the "
-                "lock, and add --journal FILE"
+                f"no unfinished run of {runbook.name} on {order.environment} in {_shown(JOURNALS)}: "
+                "--apply begins one. If it was begun on another machine, fetch its journal (runbooks/journals/ in the "
+                "bucket with the lock) and add --journal FILE"
             )
         return found
     return JOURNALS / f"{report.run}.jsonl"
