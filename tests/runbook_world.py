@@ -98,6 +98,13 @@ class RunbookWorld(World):
         told = json.loads(report.read_text()) if report.is_file() else {}
         return Ended(code=child.wait(), output=child.output.read_text(), report=told)
 
+    def until_waiting(self, child: Child, words: str) -> None:
+        """Plays minutes until the runbook says that it waits for that."""
+        while f"waiting for {words}" not in (child.output.read_text() if child.output.exists() else ""):
+            assert child.poll() is None, child.output.read_text()
+            if self.aws.waiting():
+                self.minute(alarms=False)
+
     def perform(
         self,
         runbook: str,

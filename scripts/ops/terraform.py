@@ -101,6 +101,7 @@ def destroy(environment: str, rehearse: bool, confirm: str | None, unprotect: bo
     variables = {"protected": False} if unprotect else {}
     workspace = open_workspace(environment, rehearse=rehearse, variables=variables)
     with workspace.alone():
+        _refuse_shared(workspace)
         record = workspace.plan(destroy=True)
         if not (rehearse or environment == LOCAL):
             _confirm(environment, record, confirm)
@@ -121,6 +122,17 @@ def run(environment: str, rehearse: bool, arguments: tuple[str, ...]) -> int:
     workspace = open_workspace(environment, rehearse=rehearse)
     workspace.ready()
     return workspace.run(*arguments).code
+
+
+def _refuse_shared(workspace: Workspace) -> None:
+    """A region that was left still has what has no region in its state. Raises Refused."""
+    if rebuilt := terraform_bootstrap.elsewhere(workspace):
+        raise Refused(
+            f"{workspace.environment} was rebuilt in another region (its state: {', '.join(rebuilt)}) and shares "
+            f"the account's roles with {workspace.region}: this would take them from what runs. Clear "
+            f"{workspace.region} by hand, and commit the new region in "
+            f"terraform/environments/{workspace.environment}.backend.hcl"
+        )
 
 
 def _confirm(environment: str, record: Record, confirm: str | None) -> None:

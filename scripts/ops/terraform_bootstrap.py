@@ -50,12 +50,21 @@ def _where(workspace: Workspace) -> list[str]:
     return [f"-var=region={workspace.region}"]
 
 
+def elsewhere(workspace: Workspace) -> list[str]:
+    """The state buckets of regions in which the account's environment was built again."""
+    return [name for name in _buckets(workspace) if name.startswith(f"{workspace.state_bucket}-")]
+
+
 def _is_there(workspace: Workspace) -> bool:
+    return workspace.state_bucket in _buckets(workspace)
+
+
+def _buckets(workspace: Workspace) -> list[str]:
     # The clients' module needs what only operators' commands load.
     from ops.drift import clients_of
 
     pages = clients_of(workspace)("s3").get_paginator("list_buckets").paginate()
-    return any(bucket["Name"] == workspace.state_bucket for page in pages for bucket in page.get("Buckets", []))
+    return [str(bucket["Name"]) for page in pages for bucket in page.get("Buckets", [])]
 
 
 def _run(workspace: Workspace, folder: Path, *arguments: str) -> Ended:

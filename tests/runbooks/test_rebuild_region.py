@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from applied_stack import push_images
+from nursery import Child
 from ops.local.aws.environment import REGION
 from ops.local.exchange import synthetic
 from ops.local.plane.containers import Containers
@@ -134,11 +135,19 @@ def test_a_rehearsal_says_what_it_would_do_and_touches_nothing(
     assert not journal(tmp_path).exists()
 
 
-def killed(world: RegionWorld, *arguments: str, folder: Path, pair: KeyPair, when: Callable[[], bool]) -> None:
-    """Begins or takes up, and kills it as soon as that is so."""
+def killed(
+    world: RegionWorld,
+    *arguments: str,
+    folder: Path,
+    pair: KeyPair,
+    when: Callable[[], bool],
+    before: Callable[[Child], object] = lambda child: None,
+) -> None:
+    """Begins or takes up, and kills it as soon as that is so, once `before` is done."""
     child = world.start(RUNBOOK, *arguments, folder=folder, environment=pair.environment)
     while child.poll() is None:
         if when():
+            before(child)
             child.kill()
         elif world.aws.waiting():
             world.elsewhere.confirm_subscriptions()
@@ -167,9 +176,15 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
     killed(world, *said, folder=folder, pair=pair, when=lambda: len(schedules(world)) > 2)
     assert set(schedules(world).values()) == {"DISABLED"}
-    for step in (everything, parameters, logins, start, runs):
-        for event in {everything: ("done",), runs: ("act",)}.get(step, ("act", "done")):
+    for step in (everything, parameters, logins, start):
+        for event in ("act", "done") if step != everything else ("done",):
             killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
+
+    def second(child: Child) -> None:
+        why = refused(world, folder / "second", *there(world), *NOW, pair=pair)
+        assert f"with {RUNBOOK} (pid {child.pid}) since 20" in why
+
+    killed(world, *said, folder=folder, pair=pair, when=reaches("act", runs), before=second)
     ended = world.perform(RUNBOOK, *said, folder=folder, environment=pair.environment)
     assert ended.code == 0, ended.output
     assert [each["event"] for each in events(folder)].count("finished") == 1

@@ -316,7 +316,14 @@ def test_an_instance_that_was_deleted_comes_back_from_a_snapshot(world: Database
     minutes(world, 2)
     assert "--snapshot NAME" in refused(world, tmp_path)
     asked = (*NOW, "--snapshot", "before-it-went")
-    ended = world.perform(RUNBOOK, *asked, folder=tmp_path / "restored")
+    first = world.start(RUNBOOK, *asked[:-4], *asked[-2:], folder=tmp_path / "restored")
+    world.until_waiting(first, "RDS to restore it")
+    second = refused(world, tmp_path / "second", *asked)
+    assert f"with {RUNBOOK} (pid {first.pid}) since 20" in second
+    ended = world.follow(first)
+    assert ended.code == 3, ended.output  # nobody confirms the point of no return
+    assert "Stays so until --resume: stop the services that write" in ended.output
+    ended = world.perform(RUNBOOK, *RESUME, folder=tmp_path / "restored")
     assert ended.code == 0, ended.output
     assert rows(world, until) == before
     assert_restored(world, ended, old)

@@ -13,7 +13,6 @@ import pytest
 from key_rotation import NOW, RUNBOOK
 from killer import Killer, at_boundaries, in_acts, perform_killed
 from killing_proxy import killing_proxy
-from nursery import Child
 from runbook_world import KEY_ID, SECRET_KEY, RunbookWorld, events, new_pair
 
 RESUME = ("--resume", "--confirm", "local")
@@ -46,19 +45,11 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(
         assert killer.over(steps[-1]) >= set(steps)
 
 
-def until_waiting_for(world: RunbookWorld, child: Child, words: str) -> None:
-    """Plays minutes until the runbook says that it waits for that."""
-    while words not in (child.output.read_text() if child.output.exists() else ""):
-        assert child.poll() is None, child.output.read_text()
-        if world.aws.waiting():
-            world.minute(alarms=False)
-
-
 def test_two_at_once_one_is_refused_and_ctrl_c_ends_the_other_between_acts(world: RunbookWorld, tmp_path: Path) -> None:
     pair, first, second = new_pair(), tmp_path / "first", tmp_path / "second"
     world.exchange.keys.replace(pair.key_id, pair.secret_key, overlap=timedelta(hours=5))
     child = world.start(RUNBOOK, *NOW, folder=first, environment=pair.environment)
-    until_waiting_for(world, child, "waiting for the old pair to be refused")
+    world.until_waiting(child, "the old pair to be refused")
     other = new_pair()
     world.exchange.keys.issue(other.key_id, other.secret_key)
     refused = world.perform(RUNBOOK, *NOW, folder=second, environment=other.environment)

@@ -15,7 +15,6 @@ import pytest
 from database_world import ENVIRONMENT, DatabaseWorld
 from key_rotation import ROWS
 from killer import Killer, at_boundaries, perform_killed
-from nursery import Child
 from ops.runbook.rotate_database_password import RUNBOOK as KNOWN
 from pipeline import catalog
 from pipeline.store import logins
@@ -116,17 +115,9 @@ def rotated(world: DatabaseWorld, tmp_path_factory: pytest.TempPathFactory) -> R
     """A whole rotation, while which a second one is tried."""
     folder, before = tmp_path_factory.mktemp("rotation"), state(world)
     first = world.start(RUNBOOK, *ANEW, folder=folder)
-    until_waiting_for(world, first, "a run of every service")
+    world.until_waiting(first, "a run of every service")
     second = world.perform(RUNBOOK, *ANEW, folder=folder / "second")
     return Rotation(before=before, ended=world.follow(first), second=second, folder=folder)
-
-
-def until_waiting_for(world: DatabaseWorld, child: Child, words: str) -> None:
-    """Plays minutes until the runbook says that it waits for that."""
-    while f"waiting for {words}" not in (child.output.read_text() if child.output.exists() else ""):
-        assert child.poll() is None, child.output.read_text()
-        if world.aws.waiting():
-            world.minute(alarms=False)
 
 
 def test_every_service_has_its_other_login_and_no_run_failed(world: DatabaseWorld, rotated: Rotation) -> None:

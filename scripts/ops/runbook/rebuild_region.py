@@ -117,7 +117,7 @@ RUNBOOK = Runbook(
     title="Build everything again in another region: code, images by digest, the copied database.",
     when="the environment's region is gone for hours, and copies lie in another. Not for a database alone.",
     after="there is none. Commit region in terraform/environments/ENV.backend.hcl; set AWS_REGION everywhere. When the "
-    "old region answers, clear it by hand: make destroy would take the roles that both share.",
+    "old region answers, clear it by hand: make destroy is refused, since both share the account's roles.",
     options=OPTIONS,
     steps=STEPS,
     measures=region_proof.measures,

@@ -7,8 +7,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 from click.testing import CliRunner
+from moto import mock_aws
 
 from ops import images_lock, terraform, terraform_workspace
 from ops.terraform_plan import PlanRefused
@@ -140,6 +142,17 @@ def test_destroy_needs_the_name_of_the_environment(workspace: Workspace) -> None
     with pytest.raises(Refused, match="nothing was destroyed"):
         terraform._confirm("paper", record, "production")
     terraform._confirm("paper", record, "paper")
+
+
+@mock_aws
+def test_what_shares_its_roles_with_a_rebuilt_region_is_not_destroyed(workspace: Workspace) -> None:
+    workspace.environ = {**workspace.environ, "AWS_REGION": "us-west-2"}
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="ops-pipeline-state-111122223333")
+    terraform._refuse_shared(workspace)
+    s3.create_bucket(Bucket="ops-pipeline-state-111122223333-us-east-2")
+    with pytest.raises(Refused, match="paper was rebuilt in another region"):
+        terraform._refuse_shared(workspace)
 
 
 def test_secrets_of_the_shell_reach_only_the_local_aws() -> None:
