@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -106,6 +107,12 @@ class RegionWorld(RunbookWorld):
     def digests(self) -> dict[str, str]:
         """Service → what it runs."""
         return {name: entry["digest"] for name, entry in images_lock.load(Path(self.images)).items()}
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        """The lock of the rebuild, in the new region's bucket."""
+        body = self.there("s3").get_object(Bucket=self.records, Key="runbooks/lock.json")["Body"]
+        return dict(json.loads(body.read()))
 
     def there(self, service: str) -> Any:
         """A client of the other region."""

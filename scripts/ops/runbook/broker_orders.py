@@ -66,18 +66,22 @@ def at_a_broker(look: Look) -> bool:
 def since(look: Look, at: datetime) -> list[Order]:
     """Our orders that the broker was sent since then, the oldest first. Raises Refused where it does not tell."""
     pair = alpaca_pair.current(look)
-    found: dict[str, Order] = {}
+    seen: set[str] = set()  # a person's own orders as well, which may have no quantity
+    found: list[Order] = []
     with requests.Session() as session:
         session.headers["APCA-API-KEY-ID"] = pair.key_id.reveal()
         session.headers["APCA-API-SECRET-KEY"] = pair.secret_key.reveal()
         after = at
         while True:
             page = _page(look, session, after)
-            new = [each for each in page if str(each["id"]) not in found]
-            found |= {str(each["id"]): _order(each) for each in new}
+            new = [each for each in page if str(each["id"]) not in seen]
+            seen |= {str(each["id"]) for each in new}
+            found += [_order(each) for each in new if str(each.get("client_order_id") or "").startswith(OURS)]
             if len(page) < PAGE or not new:
-                return [each for each in found.values() if each.name.startswith(OURS)]
-            after = _order(page[-1]).submitted_at - timedelta(seconds=1)  # `after` leaves out what is of that moment
+                return found
+            after = datetime.fromisoformat(page[-1]["submitted_at"]) - timedelta(
+                seconds=1
+            )  # `after` leaves out what is of that moment
 
 
 def _page(look: Look, session: requests.Session, after: datetime) -> list[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from ops import state_bucket
 from ops.runbook.acting import Hands
@@ -140,7 +140,7 @@ def _enabled(look: Look) -> list[tuple[str, str]] | None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             return None
         raise Refused(f"{old(look)} answers, but not whether its schedules are enabled: {error}") from error
-    except HTTPClientError:  # nobody there, or nobody in time; all else says nothing of the region
+    except (HTTPClientError, ConnectionError):  # nobody there, or nobody in time; all else says nothing of the region
         return None
     except BotoCoreError as error:
         raise Refused(f"{old(look)} could not be asked whether its schedules are enabled: {error}") from error

@@ -230,7 +230,7 @@ def retire(hands: Hands) -> None:
     last = {"FinalDBSnapshotIdentifier": f"{name}-final"} if alive else {}
     if instance.get("DeletionProtection"):
         rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=not alive, **last)
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=not alive, DeleteAutomatedBackups=False, **last)
     hands.wait(
         f"{name} to go",
         lambda: is_retired(look),
