@@ -55,3 +55,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set OPS_SHARED_DATA")
     return folder
+
+
+LONGEST = ("tests/terraform/test_apply.py", "tests/runbooks/")  # minutes each: begun last, they keep one worker waiting
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that workers end together; within a module the order stays."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
