@@ -50,7 +50,7 @@ def _plan(workspace: Workspace) -> tuple[dict[str, Any], str | None]:
         file = Path(folder) / "drift.tfplan"
         options = (f"-var-file={workspace.settings}", f"-out={file}", "-lock=false")
         try:
-            workspace.must("plan", *options, *workspace._variable_arguments(), quiet=True)
+            workspace.must("plan", *options, *workspace.variable_arguments(), quiet=True)
             shown_plan: dict[str, Any] = json.loads(workspace.must("show", "-json", str(file), quiet=True).stdout)
         except (TerraformFailed, PlanRefused) as error:
             return {}, str(error)

@@ -215,7 +215,7 @@ class Workspace:
             f"-out={self.files.plan}",
             self.lock_timeout,
             f"-parallelism={PARALLELISM}",
-            *self._variable_arguments(),
+            *self.variable_arguments(),
             *(["-destroy"] if destroy else []),
             *([f"-target={FIRST}"] if first else []),
             *arguments,
@@ -233,14 +233,14 @@ class Workspace:
         file = self.work / "look.tfplan"
         told = [f"-var-file={self.settings}", f"-out={file}", "-lock=false", f"-parallelism={PARALLELISM}"]
         try:
-            self.must("plan", *told, *self._variable_arguments(), quiet=True)
+            self.must("plan", *told, *self.variable_arguments(), quiet=True)
             plan = json.loads(self.must("show", "-json", str(file), quiet=True).stdout)
         finally:
             file.unlink(missing_ok=True)
         return list(terraform_plan.changes(plan))
 
-    def _variable_arguments(self) -> list[str]:
-        """Given after the settings, and so stronger."""
+    def variable_arguments(self) -> list[str]:
+        """What a command is told of variables, given after the settings and so stronger."""
         images = {"images_lock_file": str(self.lock_file)} if self.aws else {}
         elsewhere = {"region": self.region} if self.region != catalog.load().region else {}
         given = {**images, **elsewhere, **self.variables}

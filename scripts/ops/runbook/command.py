@@ -342,12 +342,15 @@ def _remains(order: Order, report: Report) -> str:
     left = f"{len(report.left)} of {len(report.steps)} steps remain."
     if not order.acts:
         return f"{left} Nothing was changed."
-    stays = "".join(f"\nStays so until --resume: {name}" for name in report.standing)
-    return f"Stopped: {report.why}. Nothing is half done, what was done stays; {left}{stays}"
+    return f"Stopped: {report.why}. Nothing is half done, what was done stays; {left}{_standing(report)}"
 
 
 def _refused(order: Order, report: Report) -> str:
-    return f"REFUSED: {report.why}"
+    return f"REFUSED: {report.why}{_standing(report)}"
+
+
+def _standing(report: Report) -> str:
+    return "".join(f"\nStays so until --resume: {name}" for name in report.standing)
 
 
 def _next(runbook: Runbook, order: Order, report: Report) -> str:

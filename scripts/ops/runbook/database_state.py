@@ -84,7 +84,8 @@ def reconcile(hands: Hands) -> None:
             if _attributes(look) is not None:
                 work.must("state", "rm", work.lock_timeout, ADDRESS, quiet=True)
             hands.say(f"importing {project}")
-            work.must("import", work.lock_timeout, f"-var-file={work.settings}", ADDRESS, project, quiet=True)
+            told = (work.lock_timeout, f"-var-file={work.settings}", *work.variable_arguments())
+            work.must("import", *told, ADDRESS, project, quiet=True)
         _follow(hands, work)
         hands.note(reconciled=account_database.load(look)["DbiResourceId"])
     except (TerraformFailed, TerraformRefused) as error:

@@ -94,6 +94,7 @@ class Engine:
                     raise
                 except Refused as error:
                     self._ended(step, "refused", "refused", error)
+                    self.report.standing = [each.name for each in self._undoable(number - 1)]
                     raise
                 except Exception as error:  # whatever it is: it is journalled, undone where that can be, and told
                     self._ended(step, "failed", "failed", error)

@@ -67,9 +67,9 @@ def is_over(look: Look) -> bool:
 
 
 def _answers(look: Look, instance: Instance) -> bool:
-    if instance["DBInstanceStatus"] != AVAILABLE:
+    if "Endpoint" not in instance:
         return False
-    try:
+    try:  # whatever its status: one that is being backed up answers
         with look.database(account_database.master_url(look, instance)):
             return True
     except Refused:
@@ -94,7 +94,7 @@ def can_be_restored(look: Look) -> Finding:
     word = asked(look)
     if word.startswith("snapshot:"):
         found = snapshot(look, word.removeprefix("snapshot:"))
-        return Finding.yes(f"the snapshot of {found['SnapshotCreateTime']:%Y-%m-%d %H:%M:%S} UTC is available")
+        return Finding.yes(f"the snapshot of {taken(found):%Y-%m-%d %H:%M:%S} UTC is available")
     instance = account_database.find(look)
     if instance is None:
         raise Refused(
@@ -109,6 +109,12 @@ def can_be_restored(look: Look) -> Finding:
             f"--to {word} is after the latest restorable time, {latest:%Y-%m-%dT%H:%M:%SZ}; wait, or say less"
         )
     return Finding.yes(f"it can be restored to any time up to {latest:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def taken(found: Mapping[str, Any]) -> datetime:
+    """When a snapshot's data were: a copy is younger than they."""
+    at: datetime = found.get("OriginalSnapshotCreateTime") or found["SnapshotCreateTime"]
+    return at
 
 
 def snapshot(look: Look, name: str) -> Mapping[str, Any]:

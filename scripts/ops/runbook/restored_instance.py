@@ -87,7 +87,7 @@ def _ask_for_it(hands: Hands) -> None:
     like = _like(database_state.declared(look))
     if word.startswith("snapshot:"):
         name = word.removeprefix("snapshot:")
-        hands.note(point=restore_request.snapshot(look, name)["SnapshotCreateTime"].isoformat())
+        hands.note(point=restore_request.taken(restore_request.snapshot(look, name)).isoformat())
         rds.restore_db_instance_from_db_snapshot(
             DBInstanceIdentifier=look.facts["new"], DBSnapshotIdentifier=name, **like
         )
