@@ -61,7 +61,7 @@ class DatabaseWorld(RunbookWorld):
     def environment(self) -> dict[str, str]:
         """As every operator's, and the images that are deployed are what the checkout says."""
         told = {f"TF_VAR_{name}": str(value) for name, value in self.workspace.variables.items()}
-        return {**super().environment, **told}
+        return {**super().environment, **told, "OPS_RUNBOOK_WORK": str(self.workspace.work / "runbook")}
 
     def minute(self, *, alarms: bool = True) -> Minute:
         """Plays the next minute; what RDS was asked for goes on with its beginning."""

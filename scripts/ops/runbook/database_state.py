@@ -19,6 +19,7 @@ from ops.runbook.reading import Look
 from ops.terraform_workspace import PATIENT_LOCK_SECONDS, TerraformFailed, Workspace
 from ops.terraform_workspace import Refused as TerraformRefused
 
+WORK = "OPS_RUNBOOK_WORK"  # the folder of the runbook's Terraform, where it is not .local/runbook-…
 ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = "module.database[0].aws_db_instance.this"
 FOLLOWS = "module.migration[0]."  # what is told of the database's endpoint and of its master's secret
@@ -144,7 +145,7 @@ def workspace(look: Look) -> Workspace:
     return Workspace(
         environment=look.environment,
         environ=look.environ,
-        work=ROOT / ".local" / f"runbook-{look.environment}",
+        work=Path(look.environ.get(WORK) or ROOT / ".local" / f"runbook-{look.environment}"),
         shown=False,
         account=look.account,
         lock_seconds=PATIENT_LOCK_SECONDS,
