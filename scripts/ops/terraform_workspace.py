@@ -47,6 +47,11 @@ class Refused(PipelineError):
     """What was asked would be unsafe."""
 
 
+def environments() -> list[str]:
+    """The names that --env takes."""
+    return sorted(path.stem for path in (TERRAFORM / "environments").glob("*.tfvars"))
+
+
 @dataclass(kw_only=True)
 class Workspace:
     """The root module as one environment's: where its files lie, what it is told, which AWS it speaks to.
@@ -71,8 +76,7 @@ class Workspace:
         if self.work == Path():
             self.work = ROOT / ".local" / self.environment
         if not self.settings.is_file():
-            known = ", ".join(sorted(path.stem for path in self.settings.parent.glob("*.tfvars")))
-            raise click.UsageError(f"no environment {self.environment!r}; there are: {known}")
+            raise click.UsageError(f"no environment {self.environment!r}; there are: {', '.join(environments())}")
         self.region = self.region or self._settled_region()
         self.work.mkdir(parents=True, exist_ok=True)
 

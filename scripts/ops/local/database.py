@@ -124,13 +124,13 @@ def managed(workspace: Workspace, stack: ExitStack) -> Managed:
     account = Account(base=base, master=logins.join(base, master["username"], Secret(master["password"])), key="")
     key = aws.client("kms").describe_key(KeyId=f"alias/{identifier}-secrets")["KeyMetadata"]["Arn"]
     addresses = Addresses(ssm=aws.client("ssm", plane=True), project=identifier, key=key)
-    with _trusting(storage.trust):
+    with trusting(storage.trust):
         migrate.prepare(account, addresses, catalog.load(), lambda line: None)
     return Managed(storage=storage, identifier=identifier)
 
 
 @contextmanager
-def _trusting(trust: Mapping[str, str]) -> Iterator[None]:
+def trusting(trust: Mapping[str, str]) -> Iterator[None]:
     """libpq of this process knows whom to trust, as that of a task does."""
     before = {name: os.environ.get(name) for name in trust}
     os.environ.update(trust)

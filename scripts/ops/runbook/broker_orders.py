@@ -79,9 +79,8 @@ def since(look: Look, at: datetime) -> list[Order]:
             found += [_order(each) for each in new if str(each.get("client_order_id") or "").startswith(OURS)]
             if len(page) < PAGE or not new:
                 return found
-            after = datetime.fromisoformat(page[-1]["submitted_at"]) - timedelta(
-                seconds=1
-            )  # `after` leaves out what is of that moment
+            # `after` leaves out what is of that moment
+            after = datetime.fromisoformat(page[-1]["submitted_at"]) - timedelta(seconds=1)
 
 
 def _page(look: Look, session: requests.Session, after: datetime) -> list[Mapping[str, Any]]:

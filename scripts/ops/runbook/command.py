@@ -28,10 +28,9 @@ from ops.runbook.records import Records
 from ops.runbook.report import Report, StepReport
 from ops.runbook.step import Runbook
 from ops.runbook.voice import Voice
+from ops.terraform_workspace import ROOT, environments
 from pipeline.errors import PipelineError
 
-TERRAFORM = Path(__file__).resolve().parents[3] / "terraform"
-ROOT = Path(__file__).resolve().parents[3]
 JOURNALS = ROOT / ".local" / "journals"
 
 
@@ -85,9 +84,8 @@ def options() -> list[click.Option]:
 
 def _known(context: click.Context, parameter: click.Parameter, name: str) -> str:
     """Option `--env`: an environment of terraform/environments."""
-    known = sorted(path.stem for path in (TERRAFORM / "environments").glob("*.tfvars"))
-    if name not in known:
-        raise click.BadParameter(f"{name}: there is {', '.join(known)}")
+    if name not in environments():
+        raise click.BadParameter(f"{name}: there is {', '.join(environments())}")
     return name
 
 

@@ -10,32 +10,20 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ops import heal, terraform_plan
-from ops.runbook import account_database
+from ops.runbook import account_database, declared_instance
 from ops.runbook.account_database import Instance
 from ops.runbook.acting import Hands
 from ops.runbook.errors import Failed, Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
-from ops.terraform_workspace import PATIENT_LOCK_SECONDS, TerraformFailed, Workspace
+from ops.terraform_workspace import PATIENT_LOCK_SECONDS, ROOT, TerraformFailed, Workspace
 from ops.terraform_workspace import Refused as TerraformRefused
 
 WORK = "OPS_RUNBOOK_WORK"  # the folder of the runbook's Terraform, where it is not .local/runbook-…
-ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = "module.database[0].aws_db_instance.this"
 FOLLOWS = "module.migration[0]."  # what is told of the database's endpoint and of its master's secret
 # The database and what is told of it, and not the schedules, which are stopped on purpose meanwhile.
 TARGETS = ("module.database", "module.migration")
-
-
-# What of it a restored instance is given (restored_instance).
-DECLARED = (
-    *("instance_class", "db_subnet_group_name", "vpc_security_group_ids", "parameter_group_name", "multi_az"),
-    *("publicly_accessible", "auto_minor_version_upgrade", "copy_tags_to_snapshot", "storage_type", "tags_all"),
-    *("iam_database_authentication_enabled", "enabled_cloudwatch_logs_exports", "deletion_protection"),
-    *("master_user_secret_kms_key_id", "backup_retention_period", "backup_window", "maintenance_window"),
-    *("monitoring_interval", "monitoring_role_arn", "performance_insights_enabled", "max_allocated_storage"),
-    *("performance_insights_kms_key_id", "performance_insights_retention_period"),
-)
 
 
 def declared(look: Look) -> Mapping[str, Any]:
@@ -49,7 +37,7 @@ def declared(look: Look) -> Mapping[str, Any]:
             f"Terraform's state of {look.environment} has no {ADDRESS}, which says what a restored database is to be "
             "like; take the state before this from the bucket's versions, then go on"
         )
-    return {name: attributes[name] for name in DECLARED}
+    return {name: attributes[name] for name in declared_instance.ATTRIBUTES}
 
 
 def _attributes(look: Look) -> Mapping[str, Any] | None:

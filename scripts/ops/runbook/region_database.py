@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.runbook import account_database, region_terraform
+from ops.runbook import account_database, declared_instance, region_terraform
 from ops.runbook.acting import Hands
 from ops.runbook.errors import Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
+from ops.runbook.restore_request import taken
 
 KINDS = ("manual", "automated", "awsbackup")  # unasked, RDS does not tell of the copies that AWS Backup keeps
 EVERY_SECONDS, COPY_SECONDS, RESTORE_SECONDS = 30.0, 4 * 3600.0, 4 * 3600.0
 Values = Mapping[str, Any]
-# RestoreDBInstanceFromDBSnapshot's parameters and Terraform's names for them; the rest needs a change afterwards.
-RESTORED = {
-    "DBInstanceClass": "instance_class",
-    "MultiAZ": "multi_az",
-    "StorageType": "storage_type",
-    "DBSubnetGroupName": "db_subnet_group_name",
-    "VpcSecurityGroupIds": "vpc_security_group_ids",
-    "DBParameterGroupName": "parameter_group_name",
-    "PubliclyAccessible": "publicly_accessible",
-    "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
-    "CopyTagsToSnapshot": "copy_tags_to_snapshot",
-    "DeletionProtection": "deletion_protection",
-    "EnableIAMDatabaseAuthentication": "iam_database_authentication_enabled",
-    "EnableCloudwatchLogsExports": "enabled_cloudwatch_logs_exports",
-    "BackupRetentionPeriod": "backup_retention_period",
-    "PreferredBackupWindow": "backup_window",
-    "ManageMasterUserPassword": "manage_master_user_password",
-    "MasterUserSecretKmsKeyId": "master_user_secret_kms_key_id",
-}
-CHANGED = {
-    "MaxAllocatedStorage": "max_allocated_storage",
-    "PreferredMaintenanceWindow": "maintenance_window",
-    "MonitoringInterval": "monitoring_interval",
-    "MonitoringRoleArn": "monitoring_role_arn",
-    "EnablePerformanceInsights": "performance_insights_enabled",
-    "PerformanceInsightsKMSKeyId": "performance_insights_kms_key_id",
-    "PerformanceInsightsRetentionPeriod": "performance_insights_retention_period",
-}
 
 
 def newest(look: Look) -> Values | None:
     """The newest copy of the pipeline's database in the new region that is whole, by when its data were taken."""
     found = [each for each in _snapshots(look) if each["Status"] == "available" and not _is_ours(look, each)]
-    return max(found, key=_taken, default=None)
+    return max(found, key=taken, default=None)
 
 
 def _snapshots(look: Look) -> Iterator[Values]:
@@ -64,12 +36,6 @@ def _is_ours(look: Look, snapshot: Values) -> bool:
     return str(snapshot["DBSnapshotIdentifier"]).startswith(f"{look.catalog.project}-rebuild-")
 
 
-def _taken(snapshot: Values) -> datetime:
-    """A copy is younger than its data."""
-    at: datetime = snapshot.get("OriginalSnapshotCreateTime") or snapshot["SnapshotCreateTime"]
-    return at
-
-
 def has_copy(look: Look) -> Finding:
     """Whether there is something to restore, or it is restored already. Raises Refused."""
     if account_database.find(look):
@@ -81,7 +47,7 @@ def has_copy(look: Look) -> Finding:
             "--region has to be where copies go (database.copy_region); while the old region answers, copy a snapshot "
             f"there: aws rds copy-db-snapshot --region {look.region} --source-region …"
         )
-    hours = (look.now() - _taken(found)).total_seconds() / 3600
+    hours = (look.now() - taken(found)).total_seconds() / 3600
     return Finding.yes(
         f"{found['DBSnapshotIdentifier']} was taken {hours:.1f} hours ago; what was written since is not in it"
     )
@@ -112,8 +78,9 @@ def restore(hands: Hands) -> None:
         "the database to be restored", lambda: _available(look), every_seconds=EVERY_SECONDS,
         most_seconds=RESTORE_SECONDS, else_="see its events: aws rds describe-events",
     )  # fmt: skip
-    changes = {name: wanted[key] for name, key in CHANGED.items() if wanted.get(key) is not None}
-    hands.client("rds").modify_db_instance(DBInstanceIdentifier=look.catalog.project, ApplyImmediately=True, **changes)
+    if changes := declared_instance.lacking(wanted, account_database.load(look)):
+        name = look.catalog.project
+        hands.client("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **changes)
     hands.wait(
         "the database to take its settings", lambda: _available(look), every_seconds=EVERY_SECONDS,
         most_seconds=RESTORE_SECONDS, else_="see its events: aws rds describe-events",
@@ -126,9 +93,9 @@ def _under_our_key(hands: Hands, key: str) -> str:
     source = newest(look)
     if source is None:
         raise Refused(f"the copy of the database in {look.region} is gone")
-    name = f"{look.catalog.project}-rebuild-{_taken(source):%Y%m%d-%H%M%S}"
+    name = f"{look.catalog.project}-rebuild-{taken(source):%Y%m%d-%H%M%S}"
     if _found(look, name) is None:
-        hands.note(restored_from=source["DBSnapshotIdentifier"], taken=_taken(source).isoformat())
+        hands.note(restored_from=source["DBSnapshotIdentifier"], taken=taken(source).isoformat())
         hands.client("rds").copy_db_snapshot(
             SourceDBSnapshotIdentifier=source["DBSnapshotArn"],
             TargetDBSnapshotIdentifier=name,
@@ -158,12 +125,10 @@ def _whole(look: Look, name: str) -> Finding:
 
 
 def _restore(hands: Hands, snapshot: str, wanted: Values) -> None:
-    tags = [{"Key": key, "Value": value} for key, value in sorted((wanted.get("tags_all") or {}).items())]
     hands.client("rds").restore_db_instance_from_db_snapshot(
         DBInstanceIdentifier=hands.look.catalog.project,
         DBSnapshotIdentifier=snapshot,
-        Tags=tags,
-        **{name: wanted[key] for name, key in RESTORED.items() if wanted.get(key) is not None},
+        **declared_instance.restored(wanted),
     )
     hands.say(f"asked RDS to restore {snapshot}")
 

@@ -15,7 +15,7 @@ from ops.runbook.acting import Hands
 from ops.runbook.errors import Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look, make_client
-from ops.terraform_workspace import LOCAL, ROOT, TERRAFORM, Workspace
+from ops.terraform_workspace import LOCAL, ROOT, TERRAFORM, Workspace, environments
 
 WORK = "OPS_REBUILD_WORK"  # the folder of the runbook's Terraform, where it is not .local/rebuild-…
 # What an update of a schedule takes of what a look at it gives: what it leaves out, AWS resets.
@@ -34,9 +34,10 @@ def check(options: Mapping[str, Any]) -> None:
 def _copies() -> str:
     """Where each environment's backups go, as the code declares it."""
     found = {}
-    for path in sorted((TERRAFORM / "environments").glob("*.tfvars")):
-        told = re.search(r'^\s*copy_region\s*=\s*"([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
-        found[path.stem] = told.group(1) if told else "none"
+    for name in environments():
+        text = (TERRAFORM / "environments" / f"{name}.tfvars").read_text(encoding="utf-8")
+        told = re.search(r'^\s*copy_region\s*=\s*"([^"]+)"', text, re.MULTILINE)
+        found[name] = told.group(1) if told else "none"
     return ", ".join(f"{name} has {region}" for name, region in found.items() if name != LOCAL)
 
 
@@ -84,9 +85,6 @@ def make_bucket(look: Look) -> None:
 
 def is_right(look: Look) -> Finding:
     """Whether the account is the environment's. Raises Refused."""
-    settings = TERRAFORM / "environments" / f"{look.environment}.tfvars"
-    if not settings.is_file():
-        raise Refused(f"there is no environment {look.environment}; see terraform/environments")
     if Workspace(environment=look.environment, work=folder(look)).region != old(look):
         raise Refused(f"{look.environment} has been moved before: its backend names another region than services.yaml")
     named = _environment(look)

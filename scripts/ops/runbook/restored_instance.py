@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.runbook import account_database, database_state, restore_request
+from ops.runbook import account_database, database_state, declared_instance, restore_request
 from ops.runbook.account_database import AVAILABLE, Instance
 from ops.runbook.acting import Hands
 from ops.runbook.errors import Failed, Refused
@@ -84,7 +83,7 @@ def _is_available(instance: Instance) -> Finding:
 
 def _ask_for_it(hands: Hands) -> None:
     look, word, rds = hands.look, asked(hands.look), hands.client("rds")
-    like = _like(database_state.declared(look))
+    like = declared_instance.restored(database_state.declared(look))
     if word.startswith("snapshot:"):
         name = word.removeprefix("snapshot:")
         hands.note(point=restore_request.taken(restore_request.snapshot(look, name)).isoformat())
@@ -104,51 +103,8 @@ def _ask_for_it(hands: Hands) -> None:
     )
 
 
-def _like(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """What RDS is told of the new one at once, from what Terraform applied: it copies neither groups nor protection."""
-    told = {
-        "DBInstanceClass": declared["instance_class"],
-        "DBSubnetGroupName": declared["db_subnet_group_name"],
-        "VpcSecurityGroupIds": list(declared["vpc_security_group_ids"]),
-        "DBParameterGroupName": declared["parameter_group_name"],
-        "MultiAZ": declared["multi_az"],
-        "PubliclyAccessible": declared["publicly_accessible"],
-        "AutoMinorVersionUpgrade": declared["auto_minor_version_upgrade"],
-        "CopyTagsToSnapshot": declared["copy_tags_to_snapshot"],
-        "StorageType": declared["storage_type"],
-        "EnableIAMDatabaseAuthentication": declared["iam_database_authentication_enabled"],
-        "EnableCloudwatchLogsExports": list(declared["enabled_cloudwatch_logs_exports"]),
-        "DeletionProtection": declared["deletion_protection"],
-        "ManageMasterUserPassword": True,
-        "MasterUserSecretKmsKeyId": declared["master_user_secret_kms_key_id"],
-        "Tags": [{"Key": key, "Value": value} for key, value in sorted((declared.get("tags_all") or {}).items())],
-    }
-    return {name: value for name, value in told.items() if value is not None}
-
-
 def _lacking(look: Look, instance: Instance) -> dict[str, Any]:
-    """What has to be set once it is there: name of ModifyDBInstance's parameter → value."""
-    declared = database_state.declared(look)
-    wanted = {
-        "BackupRetentionPeriod": declared["backup_retention_period"],
-        "PreferredBackupWindow": declared["backup_window"],
-        "PreferredMaintenanceWindow": declared["maintenance_window"],
-        "MonitoringInterval": declared["monitoring_interval"],
-        "MonitoringRoleArn": declared["monitoring_role_arn"],
-        "EnablePerformanceInsights": declared["performance_insights_enabled"],
-        "PerformanceInsightsKMSKeyId": declared["performance_insights_kms_key_id"],
-        "PerformanceInsightsRetentionPeriod": declared["performance_insights_retention_period"],
-        "MaxAllocatedStorage": declared["max_allocated_storage"],
-        "DeletionProtection": declared["deletion_protection"],
-    }
-    shown = {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
-    lacking = {name: value for name, value in wanted.items() if value and instance.get(shown.get(name, name)) != value}
-    if not account_database.master_secret(instance):
-        lacking |= {
-            "ManageMasterUserPassword": True,
-            "MasterUserSecretKmsKeyId": declared["master_user_secret_kms_key_id"],
-        }
-    return lacking
+    return declared_instance.lacking(database_state.declared(look), instance)
 
 
 # ── in the old one's place ────────────────────────────────────────────────────────────────────────────────────────────
