@@ -7,20 +7,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from applied_stack import applied, push_images
-from ops.local.database import Managed, managed
+from key_rotation import ROWS
+from ops.local.database import Managed, managed, trusting
 from ops.local.exchange import Exchange, Market
 from ops.local.plane import Minute
 from ops.local.plane.containers import Containers
 from ops.terraform_workspace import Workspace
 from pipeline import catalog, store
 from pipeline.errors import DatabaseUnreachable
-from pipeline.store import Connection, logins
+from pipeline.store import Connection
 from plane_world import feeds_of
 from runbook_world import RunbookWorld
 
 ENVIRONMENT = "paper"
+TABLES = ("bars", "features", "signals", "dispatches", "gaps", "task_runs", "findings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,7 @@ class Superuser:
 
 class DatabaseWorld(RunbookWorld):
     """As RunbookWorld, in an environment with a database of its own. `workspace` plans and applies it, `managed` is
-    what stands behind its RDS, `rows` says what is where."""
+    what stands behind its RDS."""
 
     workspace: Workspace
     database: Superuser
@@ -97,9 +100,19 @@ class DatabaseWorld(RunbookWorld):
             return False
         return True
 
-    def logins(self) -> dict[str, str]:
-        """Service → the login of its stored address."""
-        return {service: logins.split(address)[0] for service, address in self.addresses().items()}
+    def touched(self) -> dict[str, Any]:
+        """All that a run which must not act could have touched: changing calls, objects, addresses, roles, rows."""
+        listed = self.client("s3").list_object_versions(Bucket=self.records)
+        with self.database.connect() as connection:
+            rows = {table: connection.execute(ROWS.format(table).encode()).fetchone() for table in TABLES}
+            roles = connection.execute("select rolname, rolcanlogin, rolpassword from pg_authid order by 1").fetchall()
+        return {
+            "changes": self.aws.changes(),
+            "objects": sorted((each["Key"], each["VersionId"]) for each in listed.get("Versions", [])),
+            "versions": self.address_versions(),
+            "roles": roles,
+            "rows": rows,
+        }
 
     def failed_since(self, since: datetime) -> list[tuple[str, str]]:
         """(service, why) of every run that failed since then."""
@@ -117,6 +130,7 @@ def opened_database(folder: Path, containers: Containers, market: Market) -> Ite
         assert workspace.aws
         push_images(workspace.aws)
         database = Superuser(managed=managed(workspace, stack))
+        stack.enter_context(trusting(database.managed.trust))  # the tests themselves connect as the services do
         exchange = stack.enter_context(Exchange(market, rate_limit=None))
         feeds = stack.enter_context(feeds_of([]))
         made = DatabaseWorld(workspace.aws, containers, database, exchange, feeds, market)

@@ -76,14 +76,8 @@ def perform_killed(
     first: Sequence[str],
     again: Sequence[str],
     environment: Mapping[str, str] | None = None,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Ended:
-    """Begins it with `first` and takes it up with `again` as often as it was killed; `meanwhile` before each minute."""
-
-    def wait() -> None:
-        killer.wait()
-        meanwhile()
-
+    """Begins it with `first` and takes it up with `again` as often as it was killed."""
     with killing_proxy(world.port) as proxy:
         proxy.judge = killer
         surroundings = {**(environment or {}), "AWS_ENDPOINT_URL": proxy.url}
@@ -92,7 +86,7 @@ def perform_killed(
             arguments = again if begun else first
             began = time.monotonic()
             killer.child = world.start(runbook, *arguments, folder=killer.folder, environment=surroundings)
-            ended = world.follow(killer.child, wait)
+            ended = world.follow(killer.child, killer.wait)
             print(f"{time.monotonic() - began:5.1f} s until {killer.killed[-1:] if ended.code < 0 else ended.code}")
             if ended.code != -signal.SIGKILL:
                 return ended

@@ -15,7 +15,7 @@ from ops import images_lock
 from ops.local.aws import LocalAws
 from ops.local.aws.environment import ACCOUNT, REGION
 from ops.local.cloud import first_values, machine, set_parameters
-from ops.local.database import Managed, managed
+from ops.local.database import Managed, managed, trusting
 from ops.local.exchange import Exchange, Market
 from ops.local.feeds import FeedServer
 from ops.local.plane import Minute, Plane
@@ -143,6 +143,7 @@ def region_world(folder: Path, containers: Containers, market: Market) -> Iterat
         assert workspace.aws
         push_images(workspace.aws)
         database = managed(workspace, stack)
+        stack.enter_context(trusting(database.trust))  # the tests themselves connect as the services do
         exchange = stack.enter_context(Exchange(market, rate_limit=None))
         feeds = stack.enter_context(feeds_of([]))
         made = RegionWorld(workspace, database, containers, exchange, feeds, market)

@@ -38,13 +38,6 @@ def world(containers: Containers, tmp_path_factory: pytest.TempPathFactory) -> I
         yield made
 
 
-@pytest.fixture(autouse=True)
-def trusting(world: RegionWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests themselves connect as the services do."""
-    for name, value in world.managed.trust.items():
-        monkeypatch.setenv(name, value)
-
-
 @pytest.fixture(scope="module")
 def pair(world: RegionWorld) -> KeyPair:
     """What the provider issues for the new region."""

@@ -12,7 +12,6 @@ import pytest
 from database_world import ENVIRONMENT, DatabaseWorld
 from healthcheck import census
 from healthcheck.census import Census, Count
-from key_rotation import ROWS
 from killer import Killer, at_boundaries, perform_killed
 from ops import terraform_plan
 from ops.runbook.restore_database import RUNBOOK as KNOWN
@@ -37,13 +36,6 @@ def world(database_world: DatabaseWorld) -> DatabaseWorld:
     return database_world
 
 
-@pytest.fixture(autouse=True)
-def trusting(world: DatabaseWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests themselves connect as the services do."""
-    for name, value in world.trust.items():
-        monkeypatch.setenv(name, value)
-
-
 def rows(world: DatabaseWorld, before: datetime) -> dict[str, Any]:
     """Count and checksum, by table, of the rows of minutes that everyone was done with by then."""
     settled = before - timedelta(minutes=3)
@@ -52,20 +44,6 @@ def rows(world: DatabaseWorld, before: datetime) -> dict[str, Any]:
             table: connection.execute(SUM.format(table, written).encode(), (settled,)).fetchone()
             for table, written in WRITTEN.items()
         }
-
-
-def touched(world: DatabaseWorld) -> dict[str, Any]:
-    """All that a run which must not act could have touched."""
-    listed = world.client("s3").list_object_versions(Bucket=world.records)
-    with world.database.connect() as connection:
-        return {
-            "changes": world.aws.changes(),
-            "objects": sorted((each["Key"], each["VersionId"]) for each in listed.get("Versions", [])),
-            "rows": {table: connection.execute(ROWS.format(table).encode()).fetchone() for table in TABLES},
-        }
-
-
-TABLES = ("bars", "features", "signals", "dispatches", "gaps", "task_runs", "findings")
 
 
 def instances(world: DatabaseWorld) -> dict[str, str]:
@@ -170,11 +148,11 @@ TERRAFORMS = (("after", "PutObject of the state"), ("after", "RegisterTaskDefini
 
 def test_a_rehearsal_says_what_it_would_do_and_touches_nothing(world: DatabaseWorld, tmp_path: Path) -> None:
     backed_up(world)
-    before = touched(world)
+    before = world.touched()
     point = (world.at - timedelta(minutes=10)).isoformat()
     ended = world.perform(RUNBOOK, *HERE, "--to", point, folder=tmp_path)
     assert ended.code == 3, ended.output
-    assert touched(world) == before
+    assert world.touched() == before
     assert f"Next: runbooks/{RUNBOOK} --env {ENVIRONMENT} --drill --to {point} --apply" in ended.output
     assert not journal(tmp_path).exists()
 
@@ -213,11 +191,11 @@ def assert_restored(world: DatabaseWorld, ended: Ended, old: str) -> None:
 
 
 def test_a_second_run_has_nothing_to_do(world: DatabaseWorld, tmp_path: Path) -> None:
-    before = touched(world)
+    before = world.touched()
     ended = world.perform(RUNBOOK, *NOW, folder=tmp_path)
     assert ended.code == 0, ended.output
     assert "Nothing to do" in ended.output
-    assert touched(world) == before
+    assert world.touched() == before
     assert not journal(tmp_path).exists()
 
 
