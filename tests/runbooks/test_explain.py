@@ -37,6 +37,12 @@ def test_an_environment_that_is_none_is_named_with_those_that_are(runbook: str) 
     assert "Traceback" not in told.stderr
 
 
+def test_a_run_that_ends_before_its_report_leaves_no_empty_one(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert said("recover-schedules", "--report", str(report), "--env", "nonsense").returncode == 2
+    assert not report.exists()
+
+
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_done(tmp_path: Path) -> None:
     told = said("recover-schedules", "--report", str(tmp_path / "no-such-folder" / "report.json"))
     assert told.returncode == 2

@@ -90,10 +90,14 @@ def _known(context: click.Context, parameter: click.Parameter, name: str) -> str
 
 
 def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Option `--report`: a file that can be written, which is better known before than after."""
+    """Option `--report`: a file that can be written, which is better known before than after. None is left of it: an
+    empty report would be taken for one."""
     try:
         if path:
+            was_there = path.exists()
             path.open("a", encoding="utf-8").close()
+            if not was_there:
+                path.unlink()
     except OSError as error:
         raise click.BadParameter(f"{path} cannot be written ({error.strerror})") from error
     return path
