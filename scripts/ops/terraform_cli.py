@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def config_file(work: Path, environ: Mapping[str, str] = os.environ, add_ons: Pa
     mirror = find_mirror(environ, add_ons)
     path = work / "terraform.tfrc"
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")  # two threads may be at it
     new.write_text("\n".join(filter(None, (text.rstrip(), _installation(mirror), ""))) + "\n", encoding="utf-8")
     new.chmod(0o600)  # theirs may hold credentials
     new.replace(path)

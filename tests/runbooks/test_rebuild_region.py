@@ -169,15 +169,17 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
     killed(world, *said, folder=folder, pair=pair, when=lambda: len(schedules(world)) > 2)
     assert set(schedules(world).values()) == {"DISABLED"}
-    for step in (everything, parameters, logins, start):
-        for event in ("act", "done") if step != everything else ("done",):
-            killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
 
     def second(child: Child) -> None:
-        why = refused(world, folder / "second", *there(world), *NOW, pair=pair)
-        assert f"with {RUNBOOK} (pid {child.pid}) since 20" in why
+        """While it is told no, no minute passes: the first one stands in its wait."""
+        other = world.start(RUNBOOK, *there(world), *NOW, folder=folder / "second", environment=pair.environment)
+        assert other.wait() == 4, other.output.read_text()
+        assert f"with {RUNBOOK} (pid {child.pid}) since 20" in other.output.read_text()
 
-    killed(world, *said, folder=folder, pair=pair, when=reaches("act", runs), before=second)
+    ends = [(event, step) for step in (parameters, logins, start) for event in ("act", "done")]
+    for event, step in [("done", everything), *ends, ("act", runs)]:
+        before = second if (event, step) == ("act", logins) else lambda child: None
+        killed(world, *said, folder=folder, pair=pair, when=reaches(event, step), before=before)
     ended = world.perform(RUNBOOK, *said, folder=folder, environment=pair.environment)
     assert ended.code == 0, ended.output
     assert [each["event"] for each in events(folder)].count("finished") == 1

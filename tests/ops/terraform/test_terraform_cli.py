@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,15 @@ def test_a_configuration_that_says_where_providers_come_from_is_used_as_it_is(
 def test_without_a_mirror_terraform_downloads(tmp_path: Path, home: dict[str, str]) -> None:
     written = terraform_cli.config_file(tmp_path / "work", home, add_ons=tmp_path / "opt")
     assert "provider_installation" not in written.read_text()
+
+
+def test_two_threads_at_once_both_have_their_configuration(tmp_path: Path, home: dict[str, str]) -> None:
+    def write(_: int) -> Path:
+        return terraform_cli.config_file(tmp_path / "work", home, add_ons=tmp_path / "opt")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(write, range(400))) == {tmp_path / "work" / "terraform.tfrc"}
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["terraform.tfrc"]
 
 
 def test_a_machine_without_terraform_says_where_to_get_it(
