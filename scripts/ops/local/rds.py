@@ -24,7 +24,7 @@ from pipeline.errors import DatabaseUnreachable
 from pipeline.settings import Secret
 
 INSTANCE, SNAPSHOT = "instance", "snapshot"
-CREATING, AVAILABLE, FAILED = "creating", "available", "failed"
+CREATING, AVAILABLE, MODIFYING, FAILED = "creating", "available", "modifying", "failed"
 ARCHIVED_EVERY = timedelta(minutes=5)  # how often RDS carries its log away
 NOT_COPIED = ("postmaster.pid", "postmaster.opts", "server.log", "pg_wal", "pg_replslot", "pg_stat_tmp")
 ARCHIVE_SECONDS = 30
@@ -158,7 +158,7 @@ class Storage:
         self.tick()
 
     def tick(self) -> None:
-        """Does all that waits: restores, then snapshots; and tells until when each instance can be restored."""
+        """Does all that waits: restores, passwords, snapshots; and tells until when each instance can be restored."""
         now = self._now()
         for machine in self.machines.values():
             if machine.lost_at is None:
@@ -167,6 +167,9 @@ class Storage:
         for each in self._seen(INSTANCE):
             if each["status"] == CREATING and each["origin"]:
                 self._restore(each)
+        for each in self._seen(INSTANCE):
+            if each["status"] == MODIFYING:
+                self._modify(each)
         for each in self._seen(SNAPSHOT):
             if each["status"] == CREATING:
                 self._snapshot(each)
@@ -215,6 +218,13 @@ class Storage:
         machine.clock.append((self._now(), datetime.now(UTC)))
         folder = machine.folder / "base-0"
         machine.backups.append(Backup(folder=folder, ended=_base_backup(machine, folder)))
+
+    def _modify(self, asked: Mapping[str, Any]) -> None:
+        """Its master gets the password of the secret that RDS keeps since then."""
+        machine, name = self.machines.get(asked["resource"]), (asked["region"], asked["identifier"])
+        if machine and machine.server.pid:
+            self._hand_over(machine, self._described(*name), name[0])
+            self._report_if_there(*name, status=AVAILABLE)
 
     def _restore_to_time(self, machine: Machine, source: Machine, to: str | None) -> None:
         """By the newest base backup that ended before then. A log that ends earlier holds all there was until then."""

@@ -28,9 +28,8 @@ RESTORED: Mapping[str, str] = {
     "EnableIAMDatabaseAuthentication": "iam_database_authentication_enabled",
     "EnableCloudwatchLogsExports": "enabled_cloudwatch_logs_exports",
     "DeletionProtection": "deletion_protection",
-    "MasterUserSecretKmsKeyId": SECRET_KEY,
 }
-# What ModifyDBInstance has to set once it is there.
+# What ModifyDBInstance has to set once it is there; and the master's secret, which a restore makes for Oracle only.
 CHANGED: Mapping[str, str] = {
     "BackupRetentionPeriod": "backup_retention_period",
     "PreferredBackupWindow": "backup_window",
@@ -51,8 +50,7 @@ def restored(declared: Values) -> dict[str, Any]:
     """Parameters of a call that restores."""
     tags = [{"Key": key, "Value": value} for key, value in sorted((declared.get("tags_all") or {}).items())]
     told = {name: declared.get(attribute) for name, attribute in RESTORED.items()}
-    told |= {"ManageMasterUserPassword": True, "Tags": tags}
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in told.items() if value is not None} | {"Tags": tags}
 
 
 def lacking(declared: Values, instance: Instance) -> dict[str, Any]:

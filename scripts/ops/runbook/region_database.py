@@ -82,7 +82,7 @@ def restore(hands: Hands) -> None:
         name = look.catalog.project
         hands.client("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **changes)
     hands.wait(
-        "the database to take its settings", lambda: _available(look), every_seconds=EVERY_SECONDS,
+        "the database to take its settings", lambda: is_restored(look), every_seconds=EVERY_SECONDS,
         most_seconds=RESTORE_SECONDS, else_="see its events: aws rds describe-events",
     )  # fmt: skip
 

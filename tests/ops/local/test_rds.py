@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -80,7 +81,7 @@ def test_all_that_was_committed_when_it_was_killed_is_there_again(aws: LocalAws,
     write(storage, 1, 2, 3)
     storage.lose(SOURCE)
     assert described(aws, SOURCE)["DBInstanceStatus"] == "failed"
-    restore(storage, "again", UseLatestRestorableTime=True, ManageMasterUserPassword=True)
+    restore(storage, "again", UseLatestRestorableTime=True)
     assert described(aws, "again")["DBInstanceStatus"] == "creating"
     storage.tick()
     found = described(aws, "again")
@@ -144,3 +145,33 @@ def test_names_that_are_swapped_swap_what_answers_at_their_addresses(aws: LocalA
     assert notes(storage, "before") == [1, 2]
     write(storage, 3)
     assert notes(storage, SOURCE) == [1, 3]
+
+
+def test_a_restored_instance_gets_a_masters_secret_by_a_modification_only(aws: LocalAws, storage: Storage) -> None:
+    rds = aws.client("rds")
+    with pytest.raises(rds.exceptions.ClientError, match="ManageMasterUserPassword"):
+        restore(storage, "again", UseLatestRestorableTime=True, ManageMasterUserPassword=True)
+    restore(storage, "again", UseLatestRestorableTime=True)
+    storage.tick()
+    assert "MasterUserSecret" not in described(aws, "again")
+    rds.modify_db_instance(DBInstanceIdentifier="again", ManageMasterUserPassword=True, ApplyImmediately=True)
+    assert described(aws, "again")["DBInstanceStatus"] == "modifying"
+    assert not opens(aws, "again")
+    storage.tick()
+    assert described(aws, "again")["DBInstanceStatus"] == "available"
+    assert opens(aws, "again")
+    assert opens(aws, SOURCE)
+
+
+def opens(aws: LocalAws, identifier: str) -> bool:
+    """Whether the master gets in with what stands in the secret that RDS keeps."""
+    found = described(aws, identifier)
+    kept = aws.client("secretsmanager").get_secret_value(SecretId=found["MasterUserSecret"]["SecretArn"])
+    login, at = json.loads(kept["SecretString"]), found["Endpoint"]
+    try:
+        psycopg.connect(
+            host=at["Address"], port=at["Port"], dbname="postgres", user=login["username"], password=login["password"]
+        ).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import string
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +12,7 @@ from moto.rds import models
 
 from ops.local.aws.patches.tools import around
 
+PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "!#$%&()*+,-.:;<=>?[]^_{|}~"
 RETENTION_DAYS = 7  # AWS's default where Performance Insights is on
 
 
@@ -44,6 +47,16 @@ def resource_ids() -> None:
     def born(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         self.dbi_resource_id = "db-" + mock_random.get_random_hex(26).upper()
+
+
+def master_secrets() -> None:
+    """A master's secret has the login's own name, and a password of its own, of characters as RDS takes them; moto
+    gives everybody admin's, and always the same one."""
+
+    @around(models.MasterUserSecret, "_generate_secret_string")
+    def generate(original: Any, self: Any) -> str:
+        password = "".join(mock_random.choices(PASSWORD_CHARACTERS, k=28))
+        return json.dumps({"username": self.resource.master_username, "password": password})
 
 
 def provisioned_clusters() -> None:

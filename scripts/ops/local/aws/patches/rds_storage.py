@@ -13,7 +13,7 @@ from moto.rds.models import rds_backends
 from ops.local.aws.environment import ACCOUNT
 from ops.local.aws.patches.tools import around, kept
 
-CREATING, RENAMING = "creating", "renaming"
+CREATING, RENAMING, MODIFYING = "creating", "renaming", "modifying"
 # What AWS gives a restored instance only where the call says so; moto copies it from the source.
 NOT_INHERITED = {"deletion_protection": False, "manage_master_user_password": False}
 
@@ -25,6 +25,7 @@ def copies_are_made_by_the_storage() -> None:
 
     @around(models.RDSBackend, "restore_db_instance_to_point_in_time")
     def to_time(original: Any, self: Any, source: str, target: str, overrides: dict[str, Any]) -> Any:
+        _require_no_secret(overrides)
         wanted = overrides.get("restore_time")
         _require_restorable(self, source, wanted)
         made = original(self, source, target, overrides)
@@ -34,6 +35,7 @@ def copies_are_made_by_the_storage() -> None:
 
     @around(models.RDSBackend, "restore_db_instance_from_db_snapshot")
     def from_snapshot(original: Any, self: Any, snapshot: str, overrides: dict[str, Any]) -> Any:
+        _require_no_secret(overrides)
         made = original(self, snapshot, overrides)
         _born(self, made, overrides, {"snapshot": snapshot.rpartition(":snapshot:")[2]})
         return made
@@ -64,14 +66,17 @@ def names_take_their_time() -> None:
         return made
 
 
-def a_secret_stays() -> None:
-    """RDS keeps the secret of a master whose password it keeps already; moto makes a new one whenever it is told."""
+def secrets_stay_and_take_their_time() -> None:
+    """RDS keeps the secret of a master whose password it keeps already; moto makes a new one whenever it is told. A new
+    one opens the database once it is no more `modifying`."""
 
     @around(models.DBInstance, "update")
     def update(original: Any, self: Any, **wanted: Any) -> None:
         if wanted.get("manage_master_user_password") and hasattr(self, "master_user_secret"):
             wanted["manage_master_user_password"] = None
         original(self, **wanted)
+        if wanted.get("manage_master_user_password") and kept(self, "storage").get("address"):
+            self.status = MODIFYING
 
 
 def endpoints_lead_to_servers() -> None:
@@ -100,6 +105,12 @@ def _waits(backend: Any, made: Any, origin: dict[str, Any]) -> None:
     kept(made, "storage").update(origin=origin)
     if any(kept(each, "storage").get("attached") for each in rds_backends[backend.account_id].values()):
         made.status = CREATING
+
+
+def _require_no_secret(asked: dict[str, Any]) -> None:
+    """Both calls that restore take ManageMasterUserPassword for RDS for Oracle only, as their reference says."""
+    if asked.get("manage_master_user_password"):
+        raise RDSClientError("InvalidParameterCombination", "ManageMasterUserPassword: only RDS for Oracle restores so")
 
 
 def _text(at: Any) -> str | None:
