@@ -127,21 +127,31 @@ def starts_nothing(look: Look) -> Finding:
 
 def _enabled(look: Look) -> list[tuple[str, str]] | None:
     """(group, name) of the old region's schedules of ours that would fire; None where it does not answer."""
-    scheduler = look.client("scheduler", old(look), hurried=True)
     try:
-        return [
-            (each["GroupName"], each["Name"])
-            for service in look.catalog
-            for each in scheduler.list_schedules(GroupName=service.name, State="ENABLED").get("Schedules", [])
-        ]
+        scheduler = look.client("scheduler", old(look), hurried=True)
+        return [each for service in look.catalog for each in _enabled_in(scheduler, service.name)]
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             return None
-        raise Refused(f"{old(look)} answers, but not whether its schedules are enabled: {error}") from error
+        raise Refused(
+            f"{old(look)} answers, but not whether its schedules are enabled: {error}; log in with a role that may "
+            "list schedules there, then again"
+        ) from error
     except (HTTPClientError, ConnectionError):  # nobody there, or nobody in time; all else says nothing of the region
         return None
     except BotoCoreError as error:
-        raise Refused(f"{old(look)} could not be asked whether its schedules are enabled: {error}") from error
+        raise Refused(
+            f"{old(look)} could not be asked whether its schedules are enabled: {error}; mend the login (aws sts "
+            "get-caller-identity), then again"
+        ) from error
+
+
+def _enabled_in(scheduler: Any, group: str) -> list[tuple[str, str]]:
+    try:
+        listed = scheduler.list_schedules(GroupName=group, State="ENABLED").get("Schedules", [])
+    except scheduler.exceptions.ResourceNotFoundException:  # a group that is gone starts nothing
+        return []
+    return [(each["GroupName"], each["Name"]) for each in listed]
 
 
 def stop(hands: Hands) -> None:

@@ -56,12 +56,19 @@ def _require_expression(expression: str) -> None:
 
 
 def groups_must_exist() -> None:
-    """A schedule in, or the deletion of, a group that is not there is ResourceNotFoundException; moto answers 500."""
+    """A schedule in, a list or the deletion of a group that is not there is ResourceNotFoundException; moto answers
+    500, or lists nothing."""
 
     @around(EventBridgeSchedulerBackend, "create_schedule")
     def create_schedule(original: Any, self: Any, **kwargs: Any) -> Any:
         self.get_schedule_group(kwargs["group_name"])
         return original(self, **kwargs)
+
+    @around(EventBridgeSchedulerBackend, "list_schedules")
+    def list_schedules(original: Any, self: Any, group_names: list[str] | None, *args: Any, **kwargs: Any) -> Any:
+        for name in group_names or ():
+            self.get_schedule_group(name)
+        return original(self, group_names, *args, **kwargs)
 
     @around(EventBridgeSchedulerBackend, "delete_schedule_group")
     def delete_schedule_group(original: Any, self: Any, name: str | None) -> None:
