@@ -61,5 +61,5 @@ def test_a_region_that_nobody_reaches_is_taken_for_gone(aws: LocalAws) -> None:
 def test_a_login_that_is_none_says_nothing_of_the_region(aws: LocalAws) -> None:
     asked = look(aws)
     asked.environ = {**asked.environ, "AWS_PROFILE": "nobody"}
-    with pytest.raises(Refused, match="could not be asked .* mend the login"):
+    with pytest.raises(Refused, match=r"could not be asked .* mend the login"):
         region_place.starts_nothing(asked)

@@ -22,7 +22,22 @@ from pipeline.store import logins
 
 TASK_EVERY, TASK_SECONDS = 15.0, 1800.0
 WORK_REMAINS = 3
-AVAILABLE = "available"
+AVAILABLE, RENAMING, DELETING = "available", "renaming", "deleting"
+# RDS leaves these by itself never, or not without a person; an instance in one of DEAD can give no last snapshot.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html
+DEAD = ("failed", "incompatible-restore", "incompatible-network")
+STUCK = (
+    *DEAD,
+    "incompatible-create",
+    "incompatible-credentials",
+    "incompatible-option-group",
+    "incompatible-parameters",
+    "inaccessible-encryption-credentials",
+    "insufficient-capacity",
+    "restore-error",
+    "stopped",
+    "storage-full",
+)
 Instance = Mapping[str, Any]
 
 
@@ -42,6 +57,30 @@ def find(look: Look, identifier: str = "", region: str | None = None) -> Instanc
             return None
         raise
     return dict(found["DBInstances"][0])
+
+
+def find_resource(look: Look, resource: str) -> Instance | None:
+    """As `find`, by what RDS never gives to another instance, whatever its name is."""
+    asked = [{"Name": "dbi-resource-id", "Values": [resource]}]
+    found = look.client("rds").describe_db_instances(Filters=asked)["DBInstances"]
+    return dict(found[0]) if found else None
+
+
+def is_at_rest(instance: Instance | None) -> Finding:
+    """Whether RDS is not at work at it, so that it takes the next order."""
+    status = instance["DBInstanceStatus"] if instance else "not there"
+    return Finding(holds=status in (AVAILABLE, "storage-optimization", *STUCK), saw=f"it is {status}")
+
+
+def is_available(instance: Instance | None) -> Finding:
+    """Whether it can be worked with. Raises Failed where it never will be by itself."""
+    status = instance["DBInstanceStatus"] if instance else "not there"
+    if instance and status in STUCK:
+        raise Failed(
+            f"{instance['DBInstanceIdentifier']} is {status}, which it does not leave by itself; RDS tells why: aws "
+            f"rds describe-events --source-type db-instance --source-identifier {instance['DBInstanceIdentifier']}"
+        )
+    return Finding(holds=status in (AVAILABLE, "storage-optimization"), saw=f"it is {status}")
 
 
 def load(look: Look, identifier: str = "") -> Instance:

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
 from ops import clock
-from ops.runbook.errors import Failed
+from ops.runbook.errors import Failed, Remains
 from ops.runbook.finding import Finding
 from ops.runbook.interrupts import Interrupts
 from ops.runbook.lease import Permit
@@ -16,6 +18,8 @@ from ops.runbook.reading import Look, connected, make_client
 from ops.runbook.voice import Voice
 from pipeline.settings import Secret
 from pipeline.store import Connection
+
+LOGIN_ENDED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException")
 
 
 class Notes(Protocol):
@@ -74,11 +78,12 @@ class Hands:
     ) -> Finding:
         """Looks until the check holds; the state when it did. An interruption ends it at once.
 
-        Raises Failed after `most_seconds`, with what was last seen and `else_`, the remedy.
+        An AWS that does not answer is asked again. Raises Failed after `most_seconds`, with what was last seen and
+        `else_`, the remedy; Remains where the login ends meanwhile.
         """
         began = self.look.now()
         while True:
-            found = check()
+            found = _asked(check)
             if found.holds:
                 return found
             waited = (self.look.now() - began).total_seconds()
@@ -87,3 +92,17 @@ class Hands:
             self.voice.waiting(f"waiting for {what}: {found.saw}", waited, most_seconds)
             with self.interrupts.breakable():
                 clock.sleep(every_seconds, self.look.environ)
+
+
+def _asked(check: Callable[[], Finding]) -> Finding:
+    """What the check sees. What stands stays so where only we were cut off; a wait of hours outlives many a login."""
+    try:
+        return check()
+    except (HTTPClientError, ConnectionError) as error:
+        return Finding.no(f"AWS does not answer: {error}")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in LOGIN_ENDED:
+            raise Remains(f"the login has ended ({error}); log in again, then --resume") from error
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            return Finding.no(f"AWS answers with an error of its own: {error}")
+        raise

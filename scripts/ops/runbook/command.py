@@ -263,7 +263,12 @@ def _take_up(runbook: Runbook, order: Order, look: Look, written: Journal, repor
     if (past.runbook, past.environment) != (runbook.name, order.environment):
         raise Refused(f"{written.path} tells of {past.runbook or 'nothing'} on {past.environment or 'no environment'}")
     report.run = look.run = past.run
-    look.options = past.options | {name: order.own[name] for name in order.said}
+    look.options = past.options | {name: _with(past.options.get(name), order.own[name]) for name in order.said}
+
+
+def _with(before: Any, said: Any) -> Any:
+    """An option that may be given several times says more each time; what is said later stands over it."""
+    return (*(before or ()), *said) if isinstance(said, tuple) else said
 
 
 def _open(runbook: Runbook, order: Order, look: Look, written: Journal, report: Report) -> None:

@@ -19,7 +19,7 @@ from ops.runbook import (
     writers,
 )
 from ops.runbook.acting import Hands
-from ops.runbook.errors import CannotUndo, Failed
+from ops.runbook.errors import CannotUndo, Failed, Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
 from ops.runbook.restore_request import OVER, asked, is_over
@@ -59,13 +59,18 @@ def stop_writers(hands: Hands) -> None:
 
 def start_again(hands: Hands) -> str:
     """Nothing was moved yet: the writers go on with the database that they had. Raises CannotUndo where it was."""
-    present = account_database.find(hands.look)
-    if hands.look.facts["old_resource"] and (
-        present is None or present["DbiResourceId"] != hands.look.facts["old_resource"]
-    ):
+    look = hands.look
+    present = account_database.find(look)
+    if look.facts["old_resource"] is None:
+        raise CannotUndo("there is no database to go on with, so the services stay stopped; go on: --resume")
+    if not present or present["DbiResourceId"] != look.facts["old_resource"] or _is_renamed(present):
         raise CannotUndo("the old database has lost its name already, so the services stay stopped; go on: --resume")
     writers.start(hands)
     return "the services run again, with the database that they had"
+
+
+def _is_renamed(instance: Mapping[str, Any]) -> bool:
+    return instance["DBInstanceStatus"] == account_database.RENAMING
 
 
 # ── held against what was counted ─────────────────────────────────────────────────────────────────────────────────────
@@ -83,7 +88,13 @@ def is_compared(look: Look) -> Finding:
 def compare(hands: Hands) -> None:
     """Counts. Raises Failed where rows are missing that were there before the point: the services run on meanwhile."""
     look = hands.look
-    found = database_proof.compare(look, load_new(look), datetime.fromisoformat(look.facts["point"]))
+    try:
+        found = database_proof.compare(look, load_new(look), datetime.fromisoformat(look.facts["point"]))
+    except Refused as error:  # nobody is to stay stopped for it
+        raise Failed(
+            f"what came back cannot be counted from here: {error}; from where both can be reached (CloudShell in the "
+            "VPC): --resume"
+        ) from error
     if not found.holds and not look.options["accept_loss"]:
         raise Failed(f"{found.saw}; try another point (a new run, --to), or go on with less: --resume --accept-loss")
     hands.note(compared=found.saw)

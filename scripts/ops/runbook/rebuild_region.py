@@ -116,8 +116,9 @@ RUNBOOK = Runbook(
     name="rebuild-region",
     title="Build everything again in another region: code, images by digest, the copied database.",
     when="the environment's region is gone for hours, and copies lie in another. Not for a database alone.",
-    after="there is none. Commit region in terraform/environments/ENV.backend.hcl; set AWS_REGION everywhere. When the "
-    "old region answers, clear it by hand: make destroy is refused, since both share the account's roles.",
+    after="there is none. Commit region in terraform/environments/ENV.backend.hcl and, after --copies-to, copy_region "
+    "in ENV.tfvars; set AWS_REGION everywhere. When the old region answers, clear it by hand: "
+    "make destroy is refused, since both share the account's roles.",
     options=OPTIONS,
     steps=STEPS,
     measures=region_proof.measures,

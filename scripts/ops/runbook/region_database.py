@@ -58,7 +58,7 @@ def is_restored(look: Look) -> Finding:
     found = account_database.find(look)
     if found is None:
         return Finding.no(f"{look.region} has no database yet")
-    if found["DBInstanceStatus"] != "available":
+    if not account_database.is_available(found).holds:
         return Finding.no(f"the database is {found['DBInstanceStatus']}")
     group = found["DBSubnetGroup"]["DBSubnetGroupName"]
     if group != look.catalog.project or not account_database.master_secret(found):
@@ -75,7 +75,7 @@ def restore(hands: Hands) -> None:
     if account_database.find(look) is None:
         _restore(hands, _under_our_key(hands, str(wanted["kms_key_id"])), wanted)
     hands.wait(
-        "the database to be restored", lambda: _available(look), every_seconds=EVERY_SECONDS,
+        "the database to be restored", lambda: _is_available(look), every_seconds=EVERY_SECONDS,
         most_seconds=RESTORE_SECONDS, else_="see its events: aws rds describe-events",
     )  # fmt: skip
     if changes := declared_instance.lacking(wanted, account_database.load(look)):
@@ -133,10 +133,8 @@ def _restore(hands: Hands, snapshot: str, wanted: Values) -> None:
     hands.say(f"asked RDS to restore {snapshot}")
 
 
-def _available(look: Look) -> Finding:
-    found = account_database.find(look)
-    status = found["DBInstanceStatus"] if found else "not there"
-    return Finding(holds=status == "available", saw=f"it is {status}")
+def _is_available(look: Look) -> Finding:
+    return account_database.is_available(account_database.find(look))
 
 
 # ── its logins ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,8 @@ STEPS = (
     ),
     Step(
         name="it is the database",
-        why="A network that is down looks alike. A database that answers is restored only to a point that is named.",
+        why="A network that is down looks alike, so run this inside the VPC. One that answers is restored to a named "
+        "point only.",
         done=restore_request.is_needed,
     ),
     Step(

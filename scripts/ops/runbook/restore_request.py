@@ -19,6 +19,10 @@ from pipeline import clock
 from pipeline.errors import ConfigInvalid
 
 LATEST = "latest"
+LIST = (
+    "list them: aws rds describe-db-snapshots, and those of AWS Backup, which it leaves out unasked: aws rds "
+    "describe-db-snapshots --snapshot-type awsbackup"
+)
 RECORD = "runbooks/database-restore.json"  # in the records bucket: which instance was restored to what
 OVER = Finding.yes("the database is there and is as was asked for")
 
@@ -98,8 +102,7 @@ def can_be_restored(look: Look) -> Finding:
     instance = account_database.find(look)
     if instance is None:
         raise Refused(
-            "the instance was deleted, and its log with it: what is left is a snapshot; list them (aws rds "
-            "describe-db-snapshots), then --snapshot NAME"
+            f"the instance was deleted, and its log with it: what is left is a snapshot; {LIST}, then --snapshot NAME"
         )
     latest = instance.get("LatestRestorableTime")
     if latest is None:
@@ -121,7 +124,7 @@ def snapshot(look: Look, name: str) -> Mapping[str, Any]:
     try:
         found = look.client("rds").describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"]
     except ClientError as error:
-        raise Refused(f"there is no snapshot {name}: {error}; list them: aws rds describe-db-snapshots") from error
+        raise Refused(f"there is no snapshot {name}: {error}; {LIST}") from error
     if not found or found[0]["Status"] != AVAILABLE:
         raise Refused(f"the snapshot {name} is not available yet")
     return dict(found[0])
@@ -133,9 +136,14 @@ def is_needed(look: Look) -> Finding:
     if word != LATEST:
         return Finding.yes(f"asked for: {word.replace(':', ' ', 1) if word.startswith('snapshot') else word}")
     instance = account_database.load(look)
+    if look.options["retire"]:
+        if not _answers(look, instance):
+            raise Refused(
+                "--retire NAME alone deletes what an earlier restore left, and only beside a database that answers; "
+                "this one does not, from here. Restore it first (without --retire), or run this inside the VPC"
+            )
+        return Finding.yes("the database answers and stays as it is; only what an earlier restore left is to go")
     if _answers(look, instance):
-        if look.options["retire"]:
-            return Finding.yes("the database answers and stays as it is; only what an earlier restore left is to go")
         raise Refused("the database is available and answers; to go back to an earlier point add --to or --snapshot")
     status = instance["DBInstanceStatus"]
     if status == AVAILABLE:

@@ -8,30 +8,30 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ops.runbook import account_database, database_state, declared_instance, restore_request
-from ops.runbook.account_database import AVAILABLE, Instance
+from ops.runbook.account_database import DEAD, DELETING, Instance
 from ops.runbook.acting import Hands
 from ops.runbook.errors import Failed, Refused
 from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
 from ops.runbook.restore_request import LATEST, OVER, asked, is_over
 
-EVERY_SECONDS, CREATED_SECONDS, RENAMED_SECONDS = 30.0, 4 * 3600.0, 1800.0
+EVERY_SECONDS, KNOWN_SECONDS, CREATED_SECONDS, RENAMED_SECONDS = 30.0, 600.0, 4 * 3600.0, 1800.0
 
 
 def new_instance(look: Look) -> Instance | None:
-    """The restored one, under its first name or in its place."""
-    if "new" not in look.facts:
-        return None
-    found = account_database.find(look, look.facts["new"])
-    if found is None and (present := account_database.find(look)):
-        found = present if present["DbiResourceId"] != look.facts["old_resource"] else None
-    return found
+    """The restored one, under its first name or in its place; while it is renamed RDS may tell of neither."""
+    if "new_resource" in look.facts:
+        return account_database.find_resource(look, look.facts["new_resource"])
+    return account_database.find(look, look.facts["new"]) if "new" in look.facts else None
 
 
 def load_new(look: Look) -> Instance:
     found = new_instance(look)
     if found is None:
-        raise Failed("the restored instance is not there any more; begin a new run")
+        raise Failed(
+            f"the restored instance {look.facts.get('new_resource', '')} is not there; where RDS is renaming it, wait "
+            "a minute and --resume; where somebody deleted it, begin a new run"
+        )
     return found
 
 
@@ -40,10 +40,12 @@ def is_restored(look: Look) -> Finding:
     if is_over(look):
         return OVER
     found = new_instance(look)
+    if found is None and "new_resource" in look.facts:
+        return Finding.no(f"RDS does not tell of the restored instance {look.facts['new_resource']}")
     if found is None:
         return Finding.no(f"it would be restored beside the old one, to: {asked(look)}")
     name, status = found["DBInstanceIdentifier"], found["DBInstanceStatus"]
-    if status != AVAILABLE:
+    if not account_database.is_available(found).holds:
         return Finding.no(f"{name} is {status}")
     lacking = sorted(_lacking(look, found))
     if lacking:
@@ -54,11 +56,16 @@ def is_restored(look: Look) -> Finding:
 def restore(hands: Hands) -> None:
     """Asks RDS for it, waits, and gives it what a restore leaves out."""
     look = hands.look
-    if new_instance(look) is None:
-        _ask_for_it(hands)
+    if "new_resource" not in look.facts:
+        if new_instance(look) is None:
+            _ask_for_it(hands)
+        hands.wait(
+            "RDS to tell of it", lambda: _is_known(look), every_seconds=EVERY_SECONDS, most_seconds=KNOWN_SECONDS
+        )
+        hands.note(new_resource=load_new(look)["DbiResourceId"])
     hands.wait(
         "RDS to restore it",
-        lambda: _is_available(load_new(look)),
+        lambda: account_database.is_available(new_instance(look)),
         every_seconds=EVERY_SECONDS,
         most_seconds=CREATED_SECONDS,
         else_="see its events: aws rds describe-events",
@@ -77,8 +84,8 @@ def restore(hands: Hands) -> None:
     )
 
 
-def _is_available(instance: Instance) -> Finding:
-    return Finding(holds=instance["DBInstanceStatus"] == AVAILABLE, saw=f"it is {instance['DBInstanceStatus']}")
+def _is_known(look: Look) -> Finding:
+    return Finding(holds=bool((new_instance(look) or {}).get("DbiResourceId")), saw="not yet")
 
 
 def _ask_for_it(hands: Hands) -> None:
@@ -130,6 +137,13 @@ def put_in_place(hands: Hands) -> None:
 
 
 def _rename(hands: Hands, name: str, other: str) -> None:
+    look = hands.look
+    hands.wait(
+        f"RDS to be done with {name}",  # a backup, or what was changed a moment ago
+        lambda: account_database.is_at_rest(account_database.find(look, name)),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=RENAMED_SECONDS,
+    )
     try:
         hands.client("rds").modify_db_instance(
             DBInstanceIdentifier=name, NewDBInstanceIdentifier=other, ApplyImmediately=True
@@ -137,23 +151,31 @@ def _rename(hands: Hands, name: str, other: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("InvalidDBInstanceState", "InvalidDBInstanceStateFault"):
             raise
-        raise Failed(
-            f"RDS does not rename {name} as it is ({error}). If it can never be repaired, it has to go: aws rds "
-            f"delete-db-instance --db-instance-identifier {name} --skip-final-snapshot "
-            "--no-delete-automated-backups; then --resume"
-        ) from error
+        raise Failed(f"RDS does not rename {name} as it is ({error}); {_way_out(look, name)}") from error
     hands.wait(
         f"{name} to be called {other}",
-        lambda: _is_called(hands.look, name, other),
+        lambda: _is_called(look, name, other),
         every_seconds=EVERY_SECONDS,
         most_seconds=RENAMED_SECONDS,
     )
 
 
+def _way_out(look: Look, name: str) -> str:
+    """What frees a name: of an instance that is dead its deletion, of any other patience."""
+    instance = account_database.find(look, name)
+    if instance and instance["DBInstanceStatus"] in DEAD:
+        return (
+            f"it is {instance['DBInstanceStatus']}, and where RDS cannot repair it, it has to go: aws rds "
+            f"delete-db-instance --db-instance-identifier {name} --skip-final-snapshot --no-delete-automated-backups; "
+            "then --resume"
+        )
+    return "when RDS is done with it: --resume"
+
+
 def _is_called(look: Look, name: str, other: str) -> Finding:
     """RDS takes minutes for it, and tells of both names, or neither, meanwhile."""
     before, after = account_database.find(look, name), account_database.find(look, other)
-    if before is None and after and "Endpoint" in after and after["DBInstanceStatus"] not in ("renaming", "modifying"):
+    if before is None and after and "Endpoint" in after and account_database.is_at_rest(after).holds:
         return Finding.yes(f"it is called {other}")
     return Finding.no("RDS is at it")
 
@@ -179,17 +201,28 @@ def is_retired(look: Look) -> Finding:
 
 def retire(hands: Hands) -> None:
     """Deletes it, with a last snapshot where it can still give one."""
-    look, rds = hands.look, hands.client("rds")
+    look = hands.look
     name = look.options["retire"]
-    instance = account_database.load(look, name)
-    alive = instance["DBInstanceStatus"] == AVAILABLE
-    last = {"FinalDBSnapshotIdentifier": f"{name}-final"} if alive else {}
-    if instance.get("DeletionProtection"):
-        rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=not alive, DeleteAutomatedBackups=False, **last)
+    if account_database.load(look, name)["DBInstanceStatus"] != DELETING:
+        _delete(hands, name)
     hands.wait(
         f"{name} to go",
         lambda: is_retired(look),
         every_seconds=EVERY_SECONDS,
         most_seconds=CREATED_SECONDS,
     )
+
+
+def _delete(hands: Hands, name: str) -> None:
+    look, rds = hands.look, hands.client("rds")
+    if account_database.load(look, name).get("DeletionProtection"):
+        rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+    hands.wait(
+        f"RDS to be done with {name}",
+        lambda: account_database.is_at_rest(account_database.find(look, name)),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=RENAMED_SECONDS,
+    )
+    dead = account_database.load(look, name)["DBInstanceStatus"] in DEAD
+    last = {} if dead else {"FinalDBSnapshotIdentifier": f"{name}-final"}
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=dead, DeleteAutomatedBackups=False, **last)
