@@ -159,12 +159,13 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         return lambda: journal(folder).exists() and any(line <= each.items() for each in events(folder))
 
     first, images, database, everything, parameters, logins, start, runs, _ = STEPS[3:]
-    killed(world, *there(world), *NOW, folder=folder, pair=pair, when=reaches("act", first))
+    begun = there(world, lost.said[0])
+    killed(world, *begun, *NOW, folder=folder, pair=pair, when=reaches("act", first))
     ended = world.perform(RUNBOOK, *RESUME, folder=folder, environment=pair.environment)
     assert ended.code == 4, ended.output
     assert f"AWS_REGION={ELSEWHERE} make build-images push ENV=production" in ended.report["why"]
     push_images(world.elsewhere)
-    said = (*RESUME, *lost.said)
+    said = (*RESUME, *lost.said[1:])  # beside what the run began with
     for event, step in (("disagreement", images), ("act", database), ("done", database)):
         killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
     killed(world, *said, folder=folder, pair=pair, when=lambda: len(schedules(world)) > 2)

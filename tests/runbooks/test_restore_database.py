@@ -163,6 +163,8 @@ def test_lost_and_killed_anywhere_it_comes_back_whole(world: DatabaseWorld, tmp_
     before = rows(world, until)
     world.database.managed.kill()
     minutes(world, 2)
+    alone = refused(world, tmp_path / "retire", *NOW, "--retire", f"{PROJECT}-before-1")
+    assert "only beside a database that answers" in alone
     killer = Killer(tmp_path, in_first_calls, in_waits=True)
     ended = perform_killed(world, RUNBOOK, killer, first=NOW, again=RESUME)
     assert ended.code == 0, ended.output
