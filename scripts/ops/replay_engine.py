@@ -140,7 +140,8 @@ class Replay:
         self.tally.unfinished += [f"{window.session.date} {name}" for name in left]
 
     def _take_turns(self, at: datetime) -> None:
-        """Fires again what stood back for a run of another replay's: a virtual minute is too short to wait for it."""
+        """Fires again what stood back for a run of another replay's, and then all that owes, which may be what comes
+        after it: a virtual minute is too short to wait for it."""
         for attempt in range(2, TURNS + 2):
             self._require_database(at)
             rows = self._connections[0].execute(sql("stood_back"), {"prefix": self._prefix}).fetchall()
@@ -150,8 +151,8 @@ class Replay:
             if not behind or attempt > TURNS:
                 return
             wall_time.sleep(TURN_SECONDS)
-            for service in behind:
-                self._fire(service, at, attempt=attempt)
+            for name in [name for name in self.catalog.services if name in self._owing]:
+                self._fire(self.catalog[name], at, attempt=attempt)
 
     def _tick(self, at: datetime, *, settling: bool = False) -> None:
         self._require_database(at)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from ops import replay_engine, replay_plan
 from ops.local.exchange import synthetic
 from ops.local.postgres import Database
 from pipeline import store
@@ -38,6 +43,21 @@ def test_two_replays_at_once_lose_nothing_and_trade_nothing_twice(database: Data
     with store.connect(database.url) as connection:
         trades, signals, orders = connection.execute(TRADES).fetchone() or (0, 0, 0)
     assert trades == signals == orders > 0
+
+
+def test_what_stood_back_to_the_very_end_takes_with_it_all_that_comes_after(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another's run of the first service ends only when this replay's last minute is over."""
+    monkeypatch.setattr(replay_plan, "SETTLING", timedelta(0))
+    with store.connect(database.url) as other:
+        other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"run:{SERVICES[0]}",))
+        until = SimpleNamespace(
+            monotonic=time.monotonic, sleep=lambda _: other.execute("select pg_advisory_unlock_all()")
+        )
+        monkeypatch.setattr(replay_engine, "wall_time", until)
+        found = replayed(database.url, eventful_market(), EAGER, start="09:42", end="09:45")
+    assert (found.unfinished, found.faults) == ([], {})
 
 
 def test_days_in_the_wrong_order_and_a_corrected_file_leave_right_features(database: Database, tmp_path: Path) -> None:
