@@ -36,40 +36,41 @@ class Life:
     again: Timed
     restored: Timed
     after_restore: Record
-    seen: Any
-    left: dict[str, list[str]]
-    state_left: dict[str, Any]
 
 
-def live(found: Workspace, look: Callable[[Workspace], Any] = lambda applied: None) -> Life:
-    """Applies, plans again, restarts from the snapshot, plans again, lifts the protection and destroys. What `look` has
-    seen of the applied environment is in the life's `seen`."""
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What is there after everything was destroyed: live, by kind, and in Terraform's state."""
+
+    live: dict[str, list[str]]
+    state: dict[str, Any]
+
+
+def live(found: Workspace) -> Life:
+    """Applies, plans again, restarts from the snapshot, plans again and destroys."""
     aws = found.aws
     assert aws
     with aws:
         planned = found.plan()
         applied_ = timed(found.apply)
         again = timed(found.plan)
-        seen = look(found)
     restored = timed(lambda: aws.up(detached=False))
     with aws:
         after_restore = found.plan()
-        if found.environment != "local":
-            found.variables = {**found.variables, "protected": False}
-            found.plan()
-            found.apply()
-        found.plan(destroy=True)
-        found.apply_file()
-        return Life(
-            planned=planned,
-            applied=applied_,
-            again=again,
-            restored=restored,
-            after_restore=after_restore,
-            seen=seen,
-            left=everything_of_ours(aws.client),
-            state_left=found.state(),
-        )
+        destroy(found)
+    return Life(planned=planned, applied=applied_, again=again, restored=restored, after_restore=after_restore)
+
+
+def destroy(found: Workspace) -> Left:
+    """Lifts the protection of an environment that is applied, and destroys all of it."""
+    assert found.aws
+    if found.environment != "local":
+        found.variables = {**found.variables, "protected": False}
+        found.plan()
+        found.apply()
+    found.plan(destroy=True)
+    found.apply_file()
+    return Left(live=everything_of_ours(found.aws.client), state=found.state())
 
 
 def everything_of_ours(client: Callable[[str], Any]) -> dict[str, list[str]]:

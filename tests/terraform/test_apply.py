@@ -1,11 +1,10 @@
-"""Each environment in full on the local AWS: applied, planned empty, there again from its snapshot, destroyed whole."""
+"""Each environment in full on the local AWS: applied, there again from its snapshot, planned empty, destroyed whole."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +12,39 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from applied_stack import applied, workspace
+from applied_stack import applied
 from ops import drift
 from ops.local.aws import roles
 from ops.local.aws.environment import ACCOUNT
 from ops.terraform_workspace import Workspace
-from stack_life import PROJECT, live
+from stack_life import PROJECT, destroy, everything_of_ours
 
 pytestmark = pytest.mark.slow
+MANY = 100  # of what is counted by name; there are more
 
 
 @pytest.mark.parametrize("environment", ["local", "production"])
-def test_an_environment_is_applied_planned_empty_restored_and_destroyed_whole(
+def test_an_environment_is_applied_restored_planned_empty_and_destroyed_whole(
     environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One test an environment and not five, so that parallel workers do not each apply it."""
-    life = live(workspace(environment, tmp_path), partial(as_the_workflows, monkeypatch))
-    assert life.planned.counts["create"] > 150
-    assert not life.again.value.applyable, f"the second plan is not empty: {life.again.value.counts}"
-    assert life.restored.value.restored.startswith("restored the state of ")
-    assert not life.after_restore.applyable, f"the plan after a restore is not empty: {life.after_restore.counts}"
-    assert {kind: names for kind, names in life.left.items() if names} == {}
-    assert "root_module" not in life.state_left.get("values", {})
-    if environment == "production":  # the roles of the workflows suffice for their work, and for no other
-        assert life.seen["drift"].findings == []
-        assert life.seen["drift"].unchecked == []
-        assert not life.seen["plan"].applyable, f"a pull request's plan is not empty: {life.seen['plan'].counts}"
-        assert life.seen["beyond"] == dict.fromkeys(("plan", "drift", "push"), "AccessDeniedException")
+    """One test an environment and not four, so that parallel workers do not each destroy it."""
+    with applied(environment, tmp_path / "account") as found:
+        assert found.aws
+        assert sum(map(len, everything_of_ours(found.aws.client).values())) > MANY
+        again = found.plan()
+        assert not again.applyable, f"the second plan is not empty: {again.counts}"
+        if environment == "production":  # the roles of the workflows suffice for their work, and for no other
+            seen = as_the_workflows(found, monkeypatch)
+            assert seen["drift"].findings == []
+            assert seen["drift"].unchecked == []
+            assert not seen["plan"].applyable, f"a pull request's plan is not empty: {seen['plan'].counts}"
+            assert seen["beyond"] == dict.fromkeys(("plan", "drift", "push"), "AccessDeniedException")
+        left = destroy(found)
+    assert {kind: names for kind, names in left.live.items() if names} == {}
+    assert "root_module" not in left.state.get("values", {})
 
 
-def as_the_workflows(monkeypatch: pytest.MonkeyPatch, found: Workspace) -> dict[str, Any]:
+def as_the_workflows(found: Workspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What GitHub's workflows see of the environment, each with the credentials of its role alone."""
     assert found.aws
     github = [
