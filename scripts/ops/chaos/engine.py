@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from ops import terraform_plan
 from ops.chaos import commands, diagnose, memory, perform
 from ops.chaos import record as kinds
 from ops.chaos.actions import Action, Command, Note
@@ -256,9 +255,7 @@ class Play:
 
     def _plan(self) -> list[str]:
         """What Terraform would change, by address."""
-        self.cloud.workspace.plan()
-        planned = json.loads(self.cloud.workspace.files.json.read_text(encoding="utf-8"))
-        return [f"{word} {address}" for address, word in terraform_plan.changes(planned)]
+        return [f"{word} {address}" for address, word in self.cloud.workspace.pending()]
 
 
 def _in_words(found: Diagnosis) -> str:
