@@ -42,7 +42,7 @@ CHANGED: Mapping[str, str] = {
     "MaxAllocatedStorage": "max_allocated_storage",
     "DeletionProtection": "deletion_protection",
 }
-ATTRIBUTES = tuple(sorted({*RESTORED.values(), *CHANGED.values(), "tags_all"}))
+ATTRIBUTES = tuple(sorted({*RESTORED.values(), *CHANGED.values(), SECRET_KEY, "tags_all"}))
 SHOWN = {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}  # where a look calls it otherwise
 
 
