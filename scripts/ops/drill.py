@@ -141,8 +141,14 @@ def _rpo(fault: str | None, told: str) -> float | None:
 
 
 def _commit() -> str:
-    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() or "unknown"
+    """What was played; the lines of drills before this one make it no other."""
+    named = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{TREND.relative_to(ROOT)}")
+    return f"{named}-dirty" if named and changed else named or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
 
 
 # ── the trend ────────────────────────────────────────────────────────────────────────────────────────────────────────
