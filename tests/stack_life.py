@@ -35,7 +35,6 @@ class Life:
     applied: Timed
     again: Timed
     restored: Timed
-    after_restore: Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class Left:
 
 
 def live(found: Workspace) -> Life:
-    """Applies, plans again, restarts from the snapshot, plans again and destroys."""
+    """Applies, plans again, restarts from the snapshot and destroys."""
     aws = found.aws
     assert aws
     with aws:
@@ -56,9 +55,8 @@ def live(found: Workspace) -> Life:
         again = timed(found.plan)
     restored = timed(lambda: aws.up(detached=False))
     with aws:
-        after_restore = found.plan()
         destroy(found)
-    return Life(planned=planned, applied=applied_, again=again, restored=restored, after_restore=after_restore)
+    return Life(planned=planned, applied=applied_, again=again, restored=restored)
 
 
 def destroy(found: Workspace) -> Left:

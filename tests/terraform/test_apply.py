@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,10 +18,9 @@ from ops import drift
 from ops.local.aws import roles
 from ops.local.aws.environment import ACCOUNT
 from ops.terraform_workspace import Workspace
-from stack_life import PROJECT, destroy, everything_of_ours
+from stack_life import PROJECT, destroy
 
 pytestmark = pytest.mark.slow
-MANY = 100  # of what is counted by name; there are more
 
 
 @pytest.mark.parametrize("environment", ["local", "production"])
@@ -30,8 +30,10 @@ def test_an_environment_is_applied_restored_planned_empty_and_destroyed_whole(
     """One test an environment and not four, so that parallel workers do not each destroy it."""
     with applied(environment, tmp_path / "account") as found:
         assert found.aws
-        assert sum(map(len, everything_of_ours(found.aws.client).values())) > MANY
+        assert found.aws.load().restored.startswith("restored the state of ")
         again = found.plan()
+        planned = json.loads(found.files.json.read_text(encoding="utf-8"))["resource_changes"]
+        assert sum(each["mode"] == "managed" for each in planned) > 150
         assert not again.applyable, f"the second plan is not empty: {again.counts}"
         if environment == "production":  # the roles of the workflows suffice for their work, and for no other
             seen = as_the_workflows(found, monkeypatch)
