@@ -35,11 +35,11 @@ PATIENT_LOCK_SECONDS = 300
 # Most of an apply is waiting inside the provider; at terraform's 10 the waiting ones keep the rest from their turn.
 PARALLELISM = 30
 FIRST = "module.delivery"  # all that needs no image's digest, and what images are pushed to
-# The state of another environment must not slip in through the shell; the arguments of a plan are ours to give.
 CHANGES = 2  # how `plan -detailed-exitcode` ends where there are some
-# Terraform and its AWS provider read a schema of many megabytes with each command, and spend a third of that on Go's
-# garbage collector; up to this size of a process it may wait.
+# Terraform and its AWS provider read a schema of many megabytes with each command, and spend a quarter of their CPU on
+# Go's garbage collector; up to this size of a process it may wait.
 FEWER_COLLECTIONS = {"GOGC": "1000", "GOMEMLIMIT": "1GiB"}
+# The state of another environment must not slip in through the shell; the arguments of a plan are ours to give.
 NOT_INHERITED = ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "TF_LOG_PROVIDER_JSON")
 
 
@@ -243,7 +243,7 @@ class Workspace:
         told = [f"-var-file={self.settings}", f"-out={file}", "-lock=false", f"-parallelism={PARALLELISM}"]
         try:
             ended = self.run("plan", "-detailed-exitcode", *told, *self.variable_arguments(), *_colour(), quiet=True)
-            if ended.code == 0:  # to show an empty plan takes a third of the time again
+            if ended.code == 0:  # to show an empty plan takes a quarter of the time again
                 return []
             if ended.code != CHANGES:
                 self.fail("plan", ended, quiet=True)
