@@ -268,7 +268,7 @@ def _take_up(runbook: Runbook, order: Order, look: Look, written: Journal, repor
 
 def _with(before: Any, said: Any) -> Any:
     """An option that may be given several times says more each time; what is said later stands over it."""
-    return tuple(dict.fromkeys((*(before or ()), *said))) if isinstance(said, tuple) else said
+    return (*(before or ()), *said) if isinstance(said, tuple) else said
 
 
 def _open(runbook: Runbook, order: Order, look: Look, written: Journal, report: Report) -> None:
