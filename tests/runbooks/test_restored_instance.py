@@ -110,15 +110,16 @@ def test_one_that_is_dead_goes_without(bench: Bench, status: str) -> None:
 def test_one_that_is_going_already_is_waited_for(bench: Bench) -> None:
     bench.make(OLD)
     bench.status(OLD, "deleting")
-    bench.next = [lambda: bench.rds.delete_db_instance(DBInstanceIdentifier=OLD, SkipFinalSnapshot=True)]
-    before = bench.aws.changes()
-    bench.next.insert(0, lambda: asserted(bench.aws.changes() == before))
+    before, meanwhile = bench.aws.changes(), []
+
+    def goes() -> None:
+        meanwhile.append(bench.aws.changes())
+        bench.rds.delete_db_instance(DBInstanceIdentifier=OLD, SkipFinalSnapshot=True)
+
+    bench.next = [goes]
     restored_instance.retire(bench.hands)
     assert bench.names() == set()
-
-
-def asserted(holds: bool) -> None:
-    assert holds
+    assert meanwhile == [before]
 
 
 # ── the new one comes ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -144,14 +145,13 @@ def test_names_are_swapped_once_rds_is_done_with_both(bench: Bench) -> None:
 def test_it_is_known_by_its_resource_under_any_name(bench: Bench) -> None:
     noted(bench)
     look = bench.hands.look
-    assert str(restored_instance.load_new(look)["DBInstanceIdentifier"]) == NEW
+    assert restored_instance.load_new(look)["DBInstanceIdentifier"] == NEW
     bench.rds.modify_db_instance(DBInstanceIdentifier=NEW, NewDBInstanceIdentifier="other", ApplyImmediately=True)
-    assert str(restored_instance.load_new(look)["DBInstanceIdentifier"]) == "other"
+    assert restored_instance.load_new(look)["DBInstanceIdentifier"] == "other"
     bench.rds.delete_db_instance(DBInstanceIdentifier="other", SkipFinalSnapshot=True)
     before = bench.aws.changes()
     with pytest.raises(Failed, match="begin a new run"):
         restored_instance.load_new(look)
-    bench.next = []
     with pytest.raises(AssertionError, match="still it waits"):  # and never asks for another
         restored_instance.restore(bench.hands)
     assert bench.aws.changes() == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from pipeline.store import logins
 TASK_EVERY, TASK_SECONDS = 15.0, 1800.0
 WORK_REMAINS = 3
 AVAILABLE, RENAMING, DELETING = "available", "renaming", "deleting"
+READY = (AVAILABLE, "storage-optimization")  # what can be worked with; the second lasts for hours and hinders nobody
 # RDS leaves these by itself never, or not without a person; an instance in one of DEAD can give no last snapshot.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html
 DEAD = ("failed", "incompatible-restore", "incompatible-network")
@@ -68,19 +69,23 @@ def find_resource(look: Look, resource: str) -> Instance | None:
 
 def is_at_rest(instance: Instance | None) -> Finding:
     """Whether RDS is not at work at it, so that it takes the next order."""
-    status = instance["DBInstanceStatus"] if instance else "not there"
-    return Finding(holds=status in (AVAILABLE, "storage-optimization", *STUCK), saw=f"it is {status}")
+    return _is_in(instance, (*READY, *STUCK))
 
 
 def is_available(instance: Instance | None) -> Finding:
     """Whether it can be worked with. Raises Failed where it never will be by itself."""
-    status = instance["DBInstanceStatus"] if instance else "not there"
-    if instance and status in STUCK:
+    if instance and instance["DBInstanceStatus"] in STUCK:
+        name = instance["DBInstanceIdentifier"]
         raise Failed(
-            f"{instance['DBInstanceIdentifier']} is {status}, which it does not leave by itself; RDS tells why: aws "
-            f"rds describe-events --source-type db-instance --source-identifier {instance['DBInstanceIdentifier']}"
+            f"{name} is {instance['DBInstanceStatus']}, which it does not leave by itself; RDS tells why: aws rds "
+            f"describe-events --source-type db-instance --source-identifier {name}"
         )
-    return Finding(holds=status in (AVAILABLE, "storage-optimization"), saw=f"it is {status}")
+    return _is_in(instance, READY)
+
+
+def _is_in(instance: Instance | None, statuses: Sequence[str]) -> Finding:
+    status = instance["DBInstanceStatus"] if instance else "not there"
+    return Finding(holds=status in statuses, saw=f"it is {status}")
 
 
 def load(look: Look, identifier: str = "") -> Instance:

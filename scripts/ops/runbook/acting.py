@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import clock
 from ops.runbook.errors import Failed, Remains
 from ops.runbook.finding import Finding
 from ops.runbook.interrupts import Interrupts
 from ops.runbook.lease import Permit
-from ops.runbook.reading import Look, connected, make_client
+from ops.runbook.reading import Look, connected, is_no_answer, make_client
 from ops.runbook.voice import Voice
 from pipeline.settings import Secret
 from pipeline.store import Connection
@@ -98,11 +98,9 @@ def _asked(check: Callable[[], Finding]) -> Finding:
     """What the check sees. What stands stays so where only we were cut off; a wait of hours outlives many a login."""
     try:
         return check()
-    except (HTTPClientError, ConnectionError) as error:
-        return Finding.no(f"AWS does not answer: {error}")
-    except ClientError as error:
-        if error.response["Error"]["Code"] in LOGIN_ENDED:
+    except (ClientError, BotoCoreError) as error:
+        if is_no_answer(error):
+            return Finding.no(f"AWS does not answer: {error}")
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] in LOGIN_ENDED:
             raise Remains(f"the login has ended ({error}); log in again, then --resume") from error
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            return Finding.no(f"AWS answers with an error of its own: {error}")
         raise

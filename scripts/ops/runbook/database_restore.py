@@ -63,14 +63,11 @@ def start_again(hands: Hands) -> str:
     present = account_database.find(look)
     if look.facts["old_resource"] is None:
         raise CannotUndo("there is no database to go on with, so the services stay stopped; go on: --resume")
-    if not present or present["DbiResourceId"] != look.facts["old_resource"] or _is_renamed(present):
+    renaming = present is not None and present["DBInstanceStatus"] == account_database.RENAMING
+    if present is None or present["DbiResourceId"] != look.facts["old_resource"] or renaming:
         raise CannotUndo("the old database has lost its name already, so the services stay stopped; go on: --resume")
     writers.start(hands)
     return "the services run again, with the database that they had"
-
-
-def _is_renamed(instance: Mapping[str, Any]) -> bool:
-    return instance["DBInstanceStatus"] == account_database.RENAMING
 
 
 # ── held against what was counted ─────────────────────────────────────────────────────────────────────────────────────

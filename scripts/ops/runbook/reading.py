@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from typing import Any
 from urllib.parse import quote
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from ops import clock
 from ops.runbook.errors import MutatingCall, Refused
@@ -122,6 +122,13 @@ def connected(url: Secret, role: str | None = None) -> Iterator[Connection]:
         raise Refused(f"the database cannot be reached: {error}") from error
     with connection:
         yield connection
+
+
+def is_no_answer(error: Exception) -> bool:
+    """Whether AWS did not answer, or with an error of its own: nothing is said of what it was asked."""
+    if isinstance(error, ClientError):
+        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500)
+    return isinstance(error, HTTPClientError | ConnectionError)
 
 
 def make_client(environ: Mapping[str, str], service: str, region: str, *, hurried: bool = False) -> Any:

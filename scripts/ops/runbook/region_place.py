@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import state_bucket
 from ops.runbook.acting import Hands
 from ops.runbook.errors import Refused
 from ops.runbook.finding import Finding
-from ops.runbook.reading import Look, make_client
+from ops.runbook.reading import Look, is_no_answer, make_client
 from ops.terraform_workspace import LOCAL, ROOT, TERRAFORM, Workspace, environments
 
 WORK = "OPS_REBUILD_WORK"  # the folder of the runbook's Terraform, where it is not .local/rebuild-…
@@ -130,16 +130,14 @@ def _enabled(look: Look) -> list[tuple[str, str]] | None:
     try:
         scheduler = look.client("scheduler", old(look), hurried=True)
         return [each for service in look.catalog for each in _enabled_in(scheduler, service.name)]
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+    except (ClientError, BotoCoreError) as error:
+        if is_no_answer(error):  # all else says nothing of the region
             return None
-        raise Refused(
-            f"{old(look)} answers, but not whether its schedules are enabled: {error}; log in with a role that may "
-            "list schedules there, then again"
-        ) from error
-    except (HTTPClientError, ConnectionError):  # nobody there, or nobody in time; all else says nothing of the region
-        return None
-    except BotoCoreError as error:
+        if isinstance(error, ClientError):
+            raise Refused(
+                f"{old(look)} answers, but not whether its schedules are enabled: {error}; log in with a role that may "
+                "list schedules there, then again"
+            ) from error
         raise Refused(
             f"{old(look)} could not be asked whether its schedules are enabled: {error}; mend the login (aws sts "
             "get-caller-identity), then again"

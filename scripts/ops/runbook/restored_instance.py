@@ -138,12 +138,7 @@ def put_in_place(hands: Hands) -> None:
 
 def _rename(hands: Hands, name: str, other: str) -> None:
     look = hands.look
-    hands.wait(
-        f"RDS to be done with {name}",  # a backup, or what was changed a moment ago
-        lambda: account_database.is_at_rest(account_database.find(look, name)),
-        every_seconds=EVERY_SECONDS,
-        most_seconds=RENAMED_SECONDS,
-    )
+    _let_it_rest(hands, name)
     try:
         hands.client("rds").modify_db_instance(
             DBInstanceIdentifier=name, NewDBInstanceIdentifier=other, ApplyImmediately=True
@@ -155,6 +150,16 @@ def _rename(hands: Hands, name: str, other: str) -> None:
     hands.wait(
         f"{name} to be called {other}",
         lambda: _is_called(look, name, other),
+        every_seconds=EVERY_SECONDS,
+        most_seconds=RENAMED_SECONDS,
+    )
+
+
+def _let_it_rest(hands: Hands, name: str) -> None:
+    """Waits for the end of a backup, or of what was changed a moment ago: RDS takes no order meanwhile."""
+    hands.wait(
+        f"RDS to be done with {name}",
+        lambda: account_database.is_at_rest(account_database.find(hands.look, name)),
         every_seconds=EVERY_SECONDS,
         most_seconds=RENAMED_SECONDS,
     )
@@ -217,12 +222,7 @@ def _delete(hands: Hands, name: str) -> None:
     look, rds = hands.look, hands.client("rds")
     if account_database.load(look, name).get("DeletionProtection"):
         rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-    hands.wait(
-        f"RDS to be done with {name}",
-        lambda: account_database.is_at_rest(account_database.find(look, name)),
-        every_seconds=EVERY_SECONDS,
-        most_seconds=RENAMED_SECONDS,
-    )
+    _let_it_rest(hands, name)
     dead = account_database.load(look, name)["DBInstanceStatus"] in DEAD
     last = {} if dead else {"FinalDBSnapshotIdentifier": f"{name}-final"}
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=dead, DeleteAutomatedBackups=False, **last)
