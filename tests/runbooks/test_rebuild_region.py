@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from applied_stack import push_images
+from killer import Killer, in_acts, perform_killed
 from nursery import Child
 from ops.local.aws.environment import REGION
 from ops.local.exchange import synthetic
 from ops.local.plane.containers import Containers
 from ops.runbook.rebuild_region import RUNBOOK as KNOWN
+from pipeline import catalog
+from plane_world import SCHEDULE_FIELDS
 from region_world import ELSEWHERE, RegionWorld, region_world, services
-from runbook_world import KeyPair, events, journal, new_pair
+from runbook_world import Ended, KeyPair, events, journal, new_pair
 
 RUNBOOK = "rebuild-region"
 PROJECT = "ops-pipeline"
@@ -27,6 +30,7 @@ MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_s
 HERE = ("--env", "production", "--drill")
 NOW = ("--apply", "--yes", "--confirm", "production")
 STEPS = [step.name for step in KNOWN.steps]
+PROOF = STEPS[-1]
 RESUME = (*HERE, "--resume", "--confirm", "production")
 
 
@@ -44,6 +48,13 @@ def pair(world: RegionWorld) -> KeyPair:
     made = new_pair()
     world.exchange.keys.issue(made.key_id, made.secret_key)
     return made
+
+
+@pytest.fixture(scope="module")
+def copied(world: RegionWorld) -> RegionWorld:
+    """With a copy of the database's backup in the other region."""
+    world.back_up()
+    return world
 
 
 def there(world: RegionWorld, *arguments: str) -> tuple[str, ...]:
@@ -77,8 +88,8 @@ def test_a_region_to_which_no_backup_was_copied(world: RegionWorld, tmp_path: Pa
     assert "aws rds copy-db-snapshot --region eu-west-1" in why
 
 
-def test_a_region_that_lives_is_left_on_purpose_only(world: RegionWorld, tmp_path: Path, pair: KeyPair) -> None:
-    world.back_up()
+def test_a_region_that_lives_is_left_on_purpose_only(copied: RegionWorld, tmp_path: Path, pair: KeyPair) -> None:
+    world = copied
     why = refused(world, tmp_path, *there(world), pair=pair)
     assert f"{REGION} answers, and 8 of its schedules are enabled" in why
     assert "--planned" in why
@@ -86,14 +97,55 @@ def test_a_region_that_lives_is_left_on_purpose_only(world: RegionWorld, tmp_pat
     assert (ended.code, ended.state("the old region starts nothing")) == (3, "to do"), ended.output
 
 
-def test_a_pair_that_the_provider_refuses(world: RegionWorld, tmp_path: Path) -> None:
-    why = refused(world, tmp_path, *there(world, "--planned"), pair=new_pair())
+def test_a_pair_that_the_provider_refuses(copied: RegionWorld, tmp_path: Path) -> None:
+    why = refused(copied, tmp_path, *there(copied, "--planned"), pair=new_pair())
     assert "refused" in why
 
 
 @pytest.mark.parametrize("said", ["tickers", "no_such=1", "alpaca_secret_key=abc"])
-def test_a_parameter_that_cannot_be_said(world: RegionWorld, tmp_path: Path, said: str) -> None:
-    assert f"--set {said.partition('=')[0]}" in refused(world, tmp_path, *there(world, "--planned", "--set", said))
+def test_a_parameter_that_cannot_be_said(copied: RegionWorld, tmp_path: Path, said: str) -> None:
+    assert f"--set {said.partition('=')[0]}" in refused(copied, tmp_path, *there(copied, "--planned", "--set", said))
+
+
+# ── left on purpose ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """How the run ended that disabled the schedules, what each was before, and the calls around which it was killed."""
+
+    ended: Ended
+    before: dict[str, dict[str, Any]]
+    calls: set[str]
+
+
+@pytest.fixture(scope="module")
+def left(copied: RegionWorld, pair: KeyPair, tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """The region lives and is left: killed before and after each schedule's update, up to the point of no return."""
+    before = {name: copied.schedule(name) for name in services()}
+    killer = Killer(tmp_path_factory.mktemp("planned"), in_acts)
+    ended = perform_killed(
+        copied,
+        RUNBOOK,
+        killer,
+        first=(*there(copied, "--planned"), "--apply", "--yes"),
+        again=(*HERE, "--resume"),
+        environment=pair.environment,
+    )
+    assert set(killer.killed) == {f"{when} {call}" for call in killer.calls for when in ("before", "after")}
+    return Left(ended=ended, before=before, calls=killer.calls)
+
+
+def test_a_region_that_is_left_starts_nothing_however_often_it_is_killed_meanwhile(
+    copied: RegionWorld, left: Left
+) -> None:
+    assert left.ended.code == 3, left.ended.output
+    assert left.ended.state("the old region starts nothing") == "done before", left.ended.output
+    assert "POINT OF NO RETURN" in left.ended.output
+    assert "--confirm production answers in advance" in str(left.ended.report["why"])
+    assert left.calls == {f"UpdateSchedule {catalog.load()[name].schedule}" for name in services()}
+    now = {name: copied.schedule(name) for name in services()}
+    assert now == {name: {**each, "State": "DISABLED"} for name, each in left.before.items()}
 
 
 # ── lost and built again ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,8 +160,8 @@ class Lost:
 
 
 @pytest.fixture(scope="module")
-def lost(world: RegionWorld) -> Lost:
-    """The region goes minutes after its backup was copied."""
+def lost(world: RegionWorld, left: Left) -> Lost:
+    """The region goes minutes after its backup was copied, before it could be left as planned."""
     said = tuple(f"--set={name}={world.parameter(name)}" for name in ("tickers", "rss_feeds"))
     kept = Lost(rows=world.rows(REGION), said=said)
     world.lose()
@@ -158,7 +210,7 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         line = {"event": event, "step": step}.items()
         return lambda: journal(folder).exists() and any(line <= each.items() for each in events(folder))
 
-    first, images, database, everything, parameters, logins, start, runs, _ = STEPS[3:]
+    first, images, database, everything, parameters, logins, start, runs, proof = STEPS[3:]
     begun = there(world, lost.said[0])
     killed(world, *begun, *NOW, folder=folder, pair=pair, when=reaches("act", first))
     ended = world.perform(RUNBOOK, *RESUME, folder=folder, environment=pair.environment)
@@ -178,13 +230,23 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         assert f"with {RUNBOOK} (pid {child.pid}) since 20" in other.output.read_text()
 
     ends = [(event, step) for step in (parameters, logins, start) for event in ("act", "done")]
-    for event, step in [("done", everything), *ends, ("act", runs)]:
+    for event, step in [("done", everything), *ends, ("act", runs), ("done", runs)]:
         before = second if (event, step) == ("act", logins) else lambda child: None
         killed(world, *said, folder=folder, pair=pair, when=reaches(event, step), before=before)
+    touch(world)
+    killed(world, *said, folder=folder, pair=pair, when=reaches("act", proof))
+    assert events(folder)[-1].items() >= {"event": "act", "step": proof}.items()  # it waited for a run
     ended = world.perform(RUNBOOK, *said, folder=folder, environment=pair.environment)
     assert ended.code == 0, ended.output
     assert [each["event"] for each in events(folder)].count("finished") == 1
     return folder
+
+
+def touch(world: RegionWorld) -> None:
+    """Somebody saves a schedule as it is: of its service no run is known since, and so the proof has to wait."""
+    scheduler, slowest = world.there("scheduler"), max(catalog.load(), key=lambda each: each.period)
+    found = scheduler.get_schedule(Name=slowest.schedule, GroupName=slowest.name)
+    scheduler.update_schedule(**{key: found[key] for key in SCHEDULE_FIELDS if key in found})
 
 
 def schedules(world: RegionWorld) -> dict[str, str]:
@@ -193,7 +255,7 @@ def schedules(world: RegionWorld) -> dict[str, str]:
 
 
 def test_it_ends_with_validate_at_peace_an_empty_plan_and_every_job_at_work(world: RegionWorld, rebuilt: Path) -> None:
-    (proof,) = [each["saw"] for each in events(rebuilt) if each.get("step") == STEPS[-1] and "saw" in each][-1:]
+    (proof,) = [each["saw"] for each in events(rebuilt) if each.get("step") == PROOF and "saw" in each][-1:]
     assert proof == "scripts/validate finds nothing, and the plan is empty"
     assert schedules(world) == dict.fromkeys(services(), "ENABLED")
     assert world.lock["held"] is False

@@ -86,7 +86,7 @@ class Hands:
             found = _asked(check)
             if found.holds:
                 return found
-            waited = (self.look.now() - began).total_seconds()
+            waited = max(0.0, (self.look.now() - began).total_seconds())  # a clock that was set right went back
             if waited >= most_seconds:
                 raise Failed(f"waited {waited:.0f} s for {what}: {found.saw}" + (f"; {else_}" if else_ else ""))
             self.voice.waiting(f"waiting for {what}: {found.saw}", waited, most_seconds)

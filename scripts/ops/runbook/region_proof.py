@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ops.runbook import account_database, region_terraform, schedules_recovery
@@ -71,12 +75,14 @@ def have_run(look: Look) -> Finding:
 
 
 def is_proven(look: Look) -> Finding:
-    """Whether scripts/validate finds nothing and a plan changes nothing."""
+    """Whether scripts/validate finds nothing, has heard of a run of everyone, and a plan changes nothing."""
     if not is_started(look).holds:
         return Finding.no("the schedules are not started yet")
-    code, told = _validate(look, "--no-wait")
-    if code != 0:
-        return Finding.no(f"scripts/validate ended with {code}: {told}")
+    found = _validate(look, "--no-wait")
+    if found.code != 0:
+        return Finding.no(found.why)
+    if found.unheard:
+        return Finding.no(f"CloudWatch tells of no run since their last change of: {', '.join(found.unheard)}")
     if pending := region_terraform.pending(look):
         return Finding.no(f"a plan would still {', '.join(pending[:5])}{' …' if len(pending) > 5 else ''}")
     return Finding.yes("scripts/validate finds nothing, and the plan is empty")
@@ -84,20 +90,36 @@ def is_proven(look: Look) -> Finding:
 
 def prove(hands: Hands) -> None:
     """Lets validate wait for a run of everyone. Raises Failed with its last lines."""
-    code, told = _validate(hands.look)
-    if code != 0:
-        raise Failed(f"scripts/validate ended with {code}: {told}")
+    found = _validate(hands.look)
+    if found.code != 0:
+        raise Failed(found.why)
 
 
-def _validate(look: Look, *arguments: str) -> tuple[int, str]:
-    """Its exit code and its last lines."""
-    command = [sys.executable, "-P", "-m", "ops", "validate", *arguments]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=dict(look.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=VALIDATE_SECONDS,
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class _Validation:
+    """How scripts/validate ended: its exit code, its last lines, and of whom it has heard no run."""
+
+    code: int
+    told: str
+    unheard: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        return f"scripts/validate ended with {self.code}: {self.told}"
+
+
+def _validate(look: Look, *arguments: str) -> _Validation:
+    with tempfile.TemporaryDirectory(prefix="ops-validation-") as folder:
+        report = Path(folder) / "report.json"
+        command = [sys.executable, "-P", "-m", "ops", "validate", "--report", str(report), *arguments]
+        ended = subprocess.run(
+            command, cwd=ROOT, env=dict(look.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=VALIDATE_SECONDS,
+        )  # fmt: skip
+        unheard = json.loads(report.read_text(encoding="utf-8"))["unheard"] if report.is_file() else ()
     lines = (ended.stdout + ended.stderr).strip().splitlines()
-    return ended.returncode, " | ".join(line.strip() for line in lines[-LINES:])
+    told = " | ".join(line.strip() for line in lines[-LINES:])
+    return _Validation(code=ended.returncode, told=told, unheard=tuple(unheard))
 
 
 def measures(look: Look) -> Mapping[str, Any]:

@@ -48,7 +48,9 @@ class Voice:
         """That one waits: on a terminal one line that counts, elsewhere a line whenever the text changes."""
         shown = f"{INDENT}{self.veil.over(text)}"
         if self.out.isatty():
-            print(f"\r\x1b[K{shown[:90]} ({waited:.0f} of {most:.0f} s)", end="", file=self.out, flush=True)
+            counted = f" ({waited:.0f} of {most:.0f} s)"  # one line alone: of a second one only the end would count
+            told = textwrap.shorten(shown, WIDTH - len(INDENT) - len(counted), placeholder=" …")
+            print(f"\r\x1b[K{INDENT}{told}{counted}", end="", file=self.out, flush=True)
             self._open_line = True
         elif shown != self._last_waiting:
             print(f"{shown} (at most {most:.0f} s)", file=self.out, flush=True)
