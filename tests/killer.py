@@ -6,15 +6,16 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from killing_proxy import killing_proxy
 from nursery import Child
-from runbook_world import Ended, RunbookWorld, journal
+from runbook_world import Ended, RunbookWorld, events, journal
 
 MOST_KILLS = 80
+LEAVE_MOST = ("PutObject of the state", "RegisterTaskDefinition", "CreateRepository", "UpdateSchedule")
 Labelled = Callable[[str, str, Path], str]  # (call, before or after it, the journal) → the place's name, or "" to pass
 
 
@@ -31,13 +32,39 @@ def at_boundaries(call: str, when: str, written: Path) -> str:
     return f"{last['event']} {last.get('step', '')}"
 
 
+def in_first_calls(terraforms: Collection[str]) -> Labelled:
+    """Before and after the first call of each kind within each act, and at every boundary; in those acts that are
+    Terraform's, which tries a call again for a while, after the calls alone that leave most behind."""
+
+    def labelled(call: str, when: str, written: Path) -> str:
+        if "/runbooks/" in call:
+            return at_boundaries(call, when, written)
+        acts = [each["step"] for each in events(written.parent) if each["event"] == "act"] if written.exists() else []
+        kind = call.split()[0] if not call.endswith(".tfstate") else "PutObject of the state"
+        if not acts or call.endswith(".tflock"):
+            return ""
+        if acts[-1] in terraforms and (when != "after" or kind not in LEAVE_MOST):
+            return ""
+        return f"{when} {kind} in {acts[-1]}"
+
+    return labelled
+
+
 class Killer:
     """For a proxy and for waits: kills the runbook at the first sight of each place that `labelled` has a name for.
 
-    `in_waits`: and in each wait, named after what it waits for."""
+    `in_waits`: and in each wait, named after what it waits for. `before`: what else happens at a place, by its name,
+    just before the kill."""
 
-    def __init__(self, folder: Path, labelled: Labelled, *, in_waits: bool = False) -> None:
-        self.folder, self.labelled, self.in_waits = folder, labelled, in_waits
+    def __init__(
+        self,
+        folder: Path,
+        labelled: Labelled,
+        *,
+        in_waits: bool = False,
+        before: Mapping[str, Callable[[Child], object]] | None = None,
+    ) -> None:
+        self.folder, self.labelled, self.in_waits, self.before = folder, labelled, in_waits, before or {}
         self.child: Child | None = None
         self.killed: list[str] = []
         self.calls: set[str] = set()  # that had a label
@@ -58,6 +85,8 @@ class Killer:
         if not label or label in self.killed or self.child is None:
             return False
         self.killed.append(label)
+        if label in self.before:
+            self.before[label](self.child)
         with suppress(ProcessLookupError):
             os.kill(self.child.pid, signal.SIGKILL)
         return True

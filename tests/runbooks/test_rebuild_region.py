@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from applied_stack import push_images
-from killer import Killer, in_acts, perform_killed
+from killer import Killer, in_acts, in_first_calls, perform_killed
 from nursery import Child
 from ops.local.aws.environment import REGION
 from ops.local.exchange import synthetic
@@ -30,7 +28,7 @@ MARKET = synthetic.market(["AAPL", "TSLA"], date(2026, 1, 26), seed=4, history_s
 HERE = ("--env", "production", "--drill")
 NOW = ("--apply", "--yes", "--confirm", "production")
 STEPS = [step.name for step in KNOWN.steps]
-PROOF = STEPS[-1]
+_, _, _, FOUNDATION, _, DATABASE, EVERYTHING, PARAMETERS, LOGINS, START, RUNS, PROOF = STEPS
 RESUME = (*HERE, "--resume", "--confirm", "production")
 
 
@@ -180,48 +178,20 @@ def test_a_rehearsal_says_what_it_would_do_and_touches_nothing(
     assert not journal(tmp_path).exists()
 
 
-def killed(
-    world: RegionWorld,
-    *arguments: str,
-    folder: Path,
-    pair: KeyPair,
-    when: Callable[[], bool],
-    before: Callable[[Child], object] = lambda child: None,
-) -> None:
-    """Begins or takes up, and kills it as soon as that is so, once `before` is done."""
-    child = world.start(RUNBOOK, *arguments, folder=folder, environment=pair.environment)
-    while child.poll() is None:
-        if when():
-            before(child)
-            child.kill()
-        elif world.aws.waiting():
-            world.elsewhere.confirm_subscriptions()
-            world.minute(alarms=False)
-        time.sleep(0.02)
-    assert child.wait() == -signal.SIGKILL, child.output.read_text()
+@dataclass(frozen=True, kw_only=True)
+class Rebuilt:
+    """The journal's folder, where it was killed, and what the schedules were when all was applied."""
+
+    folder: Path
+    killed: list[str]
+    over: set[str]
+    applied: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Killed when acts begin and end, in the middle of the great apply and in waits; the folder of its journal."""
-    folder = tmp_path_factory.mktemp("rebuild")
-
-    def reaches(event: str, step: str) -> Callable[[], bool]:
-        line = {"event": event, "step": step}.items()
-        return lambda: journal(folder).exists() and any(line <= each.items() for each in events(folder))
-
-    first, images, database, everything, parameters, logins, start, runs, proof = STEPS[3:]
-    begun = there(world, lost.said[0])
-    killed(world, *begun, *NOW, folder=folder, pair=pair, when=reaches("act", first))
-    ended = world.perform(RUNBOOK, *RESUME, folder=folder, environment=pair.environment)
-    assert ended.code == 4, ended.output
-    assert f"AWS_REGION={ELSEWHERE} make build-images push ENV=production" in ended.report["why"]
-    push_images(world.elsewhere)
-    said = (*RESUME, *lost.said[1:])  # beside what the run began with
-    for event, step in (("disagreement", images), ("act", database), ("done", database)):
-        killed(world, *said, folder=folder, pair=pair, when=reaches(event, step))
-    killed(world, *said, folder=folder, pair=pair, when=lambda: len(schedules(world)) > 2)
-    assert set(schedules(world).values()) == {"DISABLED"}
+def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pytest.TempPathFactory) -> Rebuilt:
+    """Killed at every boundary, in every act and in every wait, until it is done."""
+    folder, applied = tmp_path_factory.mktemp("rebuild"), dict[str, str]()
 
     def second(child: Child) -> None:
         """While it is told no, no minute passes: the first one stands in its wait."""
@@ -229,17 +199,35 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         assert other.wait() == 4, other.output.read_text()
         assert f"with {RUNBOOK} (pid {child.pid}) since 20" in other.output.read_text()
 
-    ends = [(event, step) for step in (parameters, logins, start) for event in ("act", "done")]
-    for event, step in [("done", everything), *ends, ("act", runs), ("done", runs)]:
-        before = second if (event, step) == ("act", logins) else lambda child: None
-        killed(world, *said, folder=folder, pair=pair, when=reaches(event, step), before=before)
-    touch(world)
-    killed(world, *said, folder=folder, pair=pair, when=reaches("act", proof))
-    assert events(folder)[-1].items() >= {"event": "act", "step": proof}.items()  # it waited for a run
-    ended = world.perform(RUNBOOK, *said, folder=folder, environment=pair.environment)
+    before: dict[str, Callable[[Child], object]] = {
+        f"done {EVERYTHING}": lambda child: applied.update(schedules(world)),
+        "waiting for the task ops-pipeline-migrate": second,
+        "waiting for those who are to be told of alarms": lambda child: world.elsewhere.confirm_subscriptions(),
+        f"done {RUNS}": lambda child: touch(world),
+    }
+    killer = Killer(folder, in_first_calls((FOUNDATION, EVERYTHING, START)), in_waits=True, before=before)
+    begin = (*there(world, lost.said[0]), *NOW)
+    again = (*RESUME, *lost.said[1:])  # beside what the run began with
+    ended = perform_killed(world, RUNBOOK, killer, first=begin, again=again, environment=pair.environment)
+    assert ended.code == 4, ended.output
+    assert f"AWS_REGION={ELSEWHERE} make build-images push ENV=production" in ended.report["why"]
+    push_images(world.elsewhere)
+    ended = perform_killed(world, RUNBOOK, killer, first=begin, again=again, environment=pair.environment)
     assert ended.code == 0, ended.output
     assert [each["event"] for each in events(folder)].count("finished") == 1
-    return folder
+    assert set(before) <= set(killer.killed)
+    return Rebuilt(folder=folder, killed=killer.killed, over=killer.over(PROOF), applied=applied)
+
+
+def test_killed_at_every_boundary_and_in_every_act_it_comes_to_its_end(rebuilt: Rebuilt) -> None:
+    assert rebuilt.over >= set(STEPS)
+    in_calls = {label.partition(" in ")[2] for label in rebuilt.killed} - {""}
+    assert in_calls == {FOUNDATION, DATABASE, EVERYTHING, PARAMETERS, LOGINS, START}
+    assert {"waiting for the first run of every service", "waiting for the proof"} <= set(rebuilt.killed)
+
+
+def test_all_was_applied_with_every_schedule_at_rest(rebuilt: Rebuilt) -> None:
+    assert rebuilt.applied == dict.fromkeys(services(), "DISABLED")
 
 
 def touch(world: RegionWorld) -> None:
@@ -254,15 +242,17 @@ def schedules(world: RegionWorld) -> dict[str, str]:
     return {each["GroupName"]: each["State"] for each in found}
 
 
-def test_it_ends_with_validate_at_peace_an_empty_plan_and_every_job_at_work(world: RegionWorld, rebuilt: Path) -> None:
-    (proof,) = [each["saw"] for each in events(rebuilt) if each.get("step") == PROOF and "saw" in each][-1:]
+def test_it_ends_with_validate_at_peace_an_empty_plan_and_every_job_at_work(
+    world: RegionWorld, rebuilt: Rebuilt
+) -> None:
+    (proof,) = [each["saw"] for each in events(rebuilt.folder) if each.get("step") == PROOF and "saw" in each][-1:]
     assert proof == "scripts/validate finds nothing, and the plan is empty"
     assert schedules(world) == dict.fromkeys(services(), "ENABLED")
     assert world.lock["held"] is False
 
 
 def test_the_rows_of_the_copy_are_there_and_the_minutes_since_were_fetched(
-    world: RegionWorld, rebuilt: Path, lost: Lost
+    world: RegionWorld, rebuilt: Rebuilt, lost: Lost
 ) -> None:
     assert world.rows() == lost.rows
     with world.connect() as connection:
@@ -270,7 +260,7 @@ def test_the_rows_of_the_copy_are_there_and_the_minutes_since_were_fetched(
     assert missing == (0,)
 
 
-def test_the_images_run_by_the_digests_of_before(world: RegionWorld, rebuilt: Path) -> None:
+def test_the_images_run_by_the_digests_of_before(world: RegionWorld, rebuilt: Rebuilt) -> None:
     ecs = world.there("ecs")
     for service in services():
         if service == "healthcheck":
@@ -282,7 +272,7 @@ def test_the_images_run_by_the_digests_of_before(world: RegionWorld, rebuilt: Pa
         assert found["image"].partition("@")[2] == world.digests[service]
 
 
-def test_a_second_run_has_nothing_to_do(world: RegionWorld, rebuilt: Path, tmp_path: Path) -> None:
+def test_a_second_run_has_nothing_to_do(world: RegionWorld, rebuilt: Rebuilt, tmp_path: Path) -> None:
     before = world.aws.changes()
     ended = world.perform(RUNBOOK, *there(world), *NOW, folder=tmp_path)
     assert (ended.code, "Nothing to do" in ended.output) == (0, True), ended.output

@@ -12,7 +12,7 @@ import pytest
 from database_world import ENVIRONMENT, DatabaseWorld
 from healthcheck import census
 from healthcheck.census import Census, Count
-from killer import Killer, at_boundaries, perform_killed
+from killer import Killer, in_first_calls, perform_killed
 from ops import terraform_plan
 from ops.runbook.restore_database import RUNBOOK as KNOWN
 from pipeline import catalog
@@ -121,20 +121,6 @@ def test_the_database_itself_is_never_retired(world: DatabaseWorld, tmp_path: Pa
 # ── lost ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def in_first_calls(call: str, when: str, written: Path) -> str:
-    """Before and after the first call of each kind within each act, and at every boundary; of Terraform's calls, which
-    it tries again for a while, after those that leave most behind."""
-    if "/runbooks/" in call:
-        return at_boundaries(call, when, written)
-    acts = [each["step"] for each in events(written.parent) if each["event"] == "act"]
-    kind = call.split()[0] if not call.endswith(".tfstate") else "PutObject of the state"
-    if not acts or call.endswith(".tflock"):
-        return ""
-    if "Terraform" in acts[-1] and (when, kind) not in TERRAFORMS:
-        return ""
-    return f"{when} {kind} in {acts[-1]}"
-
-
 # Acts without a call of their own to AWS, or that are killed in their wait.
 WAITING = {
     "hold it against what was counted",
@@ -143,7 +129,7 @@ WAITING = {
     "see every service run, and every minute filled",
     "delete the old instance, if --retire names it",
 }
-TERRAFORMS = (("after", "PutObject of the state"), ("after", "RegisterTaskDefinition"))
+TERRAFORMS = [name for name in STEPS if "Terraform" in name]
 
 
 def test_a_rehearsal_says_what_it_would_do_and_touches_nothing(world: DatabaseWorld, tmp_path: Path) -> None:
@@ -165,7 +151,7 @@ def test_lost_and_killed_anywhere_it_comes_back_whole(world: DatabaseWorld, tmp_
     minutes(world, 2)
     alone = refused(world, tmp_path / "retire", *NOW, "--retire", f"{PROJECT}-before-1")
     assert "only beside a database that answers" in alone
-    killer = Killer(tmp_path, in_first_calls, in_waits=True)
+    killer = Killer(tmp_path, in_first_calls(TERRAFORMS), in_waits=True)
     ended = perform_killed(world, RUNBOOK, killer, first=NOW, again=RESUME)
     assert ended.code == 0, ended.output
     assert rows(world, until) == before

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ops.runbook.finding import Finding
 from ops.runbook.reading import Look
 from ops.terraform_workspace import ROOT
 
-EVERY_SECONDS, CONFIRM_SECONDS, VALIDATE_SECONDS = 30.0, 1800.0, 3600
+EVERY_SECONDS, CONFIRM_SECONDS, VALIDATE_SECONDS = 30.0, 1800.0, 600
 LINES = 12
 
 
@@ -78,48 +77,45 @@ def is_proven(look: Look) -> Finding:
     """Whether scripts/validate finds nothing, has heard of a run of everyone, and a plan changes nothing."""
     if not is_started(look).holds:
         return Finding.no("the schedules are not started yet")
-    found = _validate(look, "--no-wait")
-    if found.code != 0:
-        return Finding.no(found.why)
-    if found.unheard:
-        return Finding.no(f"CloudWatch tells of no run since their last change of: {', '.join(found.unheard)}")
+    valid = _is_valid(look)
+    if not valid.holds:
+        return valid
     if pending := region_terraform.pending(look):
         return Finding.no(f"a plan would still {', '.join(pending[:5])}{' …' if len(pending) > 5 else ''}")
     return Finding.yes("scripts/validate finds nothing, and the plan is empty")
 
 
 def prove(hands: Hands) -> None:
-    """Lets validate wait for a run of everyone. Raises Failed with its last lines."""
-    found = _validate(hands.look)
-    if found.code != 0:
-        raise Failed(found.why)
+    """Waits as long as the slowest service may take to be heard of. Raises Failed with what is found then."""
+    hands.wait(
+        "the proof",
+        lambda: _is_valid(hands.look),
+        every_seconds=schedules_recovery.EVERY_SECONDS,
+        most_seconds=schedules_recovery.patience_seconds(hands.look),
+        else_="run scripts/diagnose",
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Validation:
-    """How scripts/validate ended: its exit code, its last lines, and of whom it has heard no run."""
-
-    code: int
-    told: str
-    unheard: tuple[str, ...]
-
-    @property
-    def why(self) -> str:
-        return f"scripts/validate ended with {self.code}: {self.told}"
-
-
-def _validate(look: Look, *arguments: str) -> _Validation:
+def _is_valid(look: Look) -> Finding:
+    """By the command's own report; without one, by its last lines."""
     with tempfile.TemporaryDirectory(prefix="ops-validation-") as folder:
         report = Path(folder) / "report.json"
-        command = [sys.executable, "-P", "-m", "ops", "validate", "--report", str(report), *arguments]
+        command = [sys.executable, "-P", "-m", "ops", "validate", "--no-wait", "--report", str(report)]
         ended = subprocess.run(
             command, cwd=ROOT, env=dict(look.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=VALIDATE_SECONDS,
         )  # fmt: skip
-        unheard = json.loads(report.read_text(encoding="utf-8"))["unheard"] if report.is_file() else ()
-    lines = (ended.stdout + ended.stderr).strip().splitlines()
-    told = " | ".join(line.strip() for line in lines[-LINES:])
-    return _Validation(code=ended.returncode, told=told, unheard=tuple(unheard))
+        found = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}
+    if findings := found.get("findings"):
+        named = ", ".join(f"{each['code']} ({each['subject']})" for each in findings)
+        return Finding.no(f"scripts/validate finds {named}")
+    if unheard := found.get("unheard"):
+        return Finding.no(f"scripts/validate has heard of no run since the last change of {', '.join(unheard)}")
+    if ended.returncode != 0:
+        lines = (ended.stdout + ended.stderr).strip().splitlines()
+        told = " | ".join(line.strip() for line in lines[-LINES:])
+        return Finding.no(f"scripts/validate ended with {ended.returncode}: {told}")
+    return Finding.yes("scripts/validate finds nothing")
 
 
 def measures(look: Look) -> Mapping[str, Any]:

@@ -175,14 +175,18 @@ def _last_failures(look: Look) -> dict[str, tuple[datetime, str]]:
 
 def wait_for_runs(hands: Hands) -> None:
     """Waits as long as the slowest of them may take."""
-    most = max((heal.patience(each) for each in due(hands.look)), default=timedelta())
     hands.wait(
         "the first run of every service",
         lambda: have_run(hands.look),
         every_seconds=EVERY_SECONDS,
-        most_seconds=most.total_seconds(),
+        most_seconds=patience_seconds(hands.look),
         else_="run scripts/diagnose",
     )
+
+
+def patience_seconds(look: Look) -> float:
+    """How long the slowest service that is due may take until it has run."""
+    return max((heal.patience(each) for each in due(look)), default=timedelta()).total_seconds()
 
 
 # ── what the outage cost ─────────────────────────────────────────────────────────────────────────────────────────────
