@@ -57,6 +57,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """For `-n auto` half as many again as there are processors: much of the time is Terraform, waiting for AWS."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 LONGEST = ("tests/terraform/test_apply.py", "tests/runbooks/")  # minutes each: begun last, they keep one worker waiting
 
 

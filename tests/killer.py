@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +16,11 @@ from nursery import Child
 from runbook_world import Ended, RunbookWorld, events, journal
 
 MOST_KILLS = 80
-LEAVE_MOST = ("PutObject of the state", "RegisterTaskDefinition", "CreateRepository", "UpdateSchedule")
+BUCKET = re.compile(r"PutObject /[^/]+/?")  # which every start asks for
+LEAVE_MOST = (
+    *("PutObject of the state", "RegisterTaskDefinition", "CreateRepository", "UpdateSchedule"),
+    *("CopyDBSnapshot", "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance"),
+)
 Labelled = Callable[[str, str, Path], str]  # (call, before or after it, the journal) → the place's name, or "" to pass
 
 
@@ -41,7 +46,7 @@ def in_first_calls(terraforms: Collection[str]) -> Labelled:
             return at_boundaries(call, when, written)
         acts = [each["step"] for each in events(written.parent) if each["event"] == "act"] if written.exists() else []
         kind = call.split()[0] if not call.endswith(".tfstate") else "PutObject of the state"
-        if not acts or call.endswith(".tflock"):
+        if not acts or call.endswith(".tflock") or BUCKET.fullmatch(call):
             return ""
         if acts[-1] in terraforms and (when != "after" or kind not in LEAVE_MOST):
             return ""
@@ -77,12 +82,14 @@ class Killer:
 
     def wait(self) -> None:
         """Called when the runbook waits for a minute."""
-        if self.in_waits and self.child:
+        if self.in_waits and self.child and self.child.output.exists():
             what = self.child.output.read_text().rpartition("waiting for ")[2].partition(":")[0]
             self._kill(f"waiting for {'the time' if what[:1].isdigit() else what}")
 
     def _kill(self, label: str) -> bool:
         if not label or label in self.killed or self.child is None:
+            return False
+        if not self.child.output.exists():  # what the one before had started still calls, and this one has not begun
             return False
         self.killed.append(label)
         if label in self.before:

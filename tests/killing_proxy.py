@@ -73,7 +73,7 @@ def killing_proxy(port: int) -> Iterator[KillingProxy]:
 
 
 NAMES = ("TargetDBInstanceIdentifier", "DBInstanceIdentifier", "TargetDBSnapshotIdentifier")  # of the query protocol
-READS = ("Describe", "Filter", "Get", "List", "Lookup")
+READS = ("BatchGet", "Describe", "Filter", "Get", "List", "Lookup")
 SCHEDULE = {"POST": "CreateSchedule", "PUT": "UpdateSchedule", "DELETE": "DeleteSchedule"}
 
 

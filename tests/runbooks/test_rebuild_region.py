@@ -205,7 +205,7 @@ def rebuilt(world: RegionWorld, pair: KeyPair, lost: Lost, tmp_path_factory: pyt
         "waiting for those who are to be told of alarms": lambda child: world.elsewhere.confirm_subscriptions(),
         f"done {RUNS}": lambda child: touch(world),
     }
-    killer = Killer(folder, in_first_calls((FOUNDATION, EVERYTHING, START)), in_waits=True, before=before)
+    killer = Killer(folder, in_first_calls((FOUNDATION, DATABASE, EVERYTHING, START)), in_waits=True, before=before)
     begin = (*there(world, lost.said[0]), *NOW)
     again = (*RESUME, *lost.said[1:])  # beside what the run began with
     ended = perform_killed(world, RUNBOOK, killer, first=begin, again=again, environment=pair.environment)

@@ -101,12 +101,14 @@ def _account(look: Look) -> str:
 
 
 def _bars(look: Look) -> str:
-    """The last minutes of one symbol, from the feed that is deployed: asked as the tasks ask."""
+    """The last minutes of one symbol, from the feed that is deployed: asked as the tasks ask, with an end. Without it
+    the provider's clock sets one, and a start that this machine's clock has later than that is an error to it."""
     feed, symbol = _value(look, FEED), _value(look, SYMBOLS).split(",")[0].strip()
-    start = look.now() - timedelta(minutes=5)
+    end = look.now()
+    start = end - timedelta(minutes=5)
     return (
         f"{look.environ.get('ALPACA_DATA_URL', DATA_URL).rstrip('/')}/v2/stocks/bars?symbols={symbol}&timeframe=1Min"
-        f"&start={start:%Y-%m-%dT%H:%M:%SZ}&limit=1&adjustment=raw&feed={feed}"
+        f"&start={start:%Y-%m-%dT%H:%M:%SZ}&end={end:%Y-%m-%dT%H:%M:%SZ}&limit=1&adjustment=raw&feed={feed}"
     )
 
 
