@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -55,13 +55,15 @@ def run(
     cwd: Path,
     *,
     quiet: bool = False,
+    finish: bool = False,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> Ended:
     """Runs it to its end. `quiet` keeps its output for the caller; else it is shown, and the errors kept as well.
 
     Ctrl-C and SIGTERM are passed on, so that terraform stops at a safe point and gives its lock back. If we are killed,
-    it gets SIGINT; if it is killed, the provider processes that it leaves are ended.
+    it gets SIGINT; if it is killed, the provider processes that it leaves are ended. With `finish` it goes on to its
+    end, whatever happens to us: a provider that is stopped drops calls under way, and what those made no state knows.
     """
     over = threading.Event()
     stdout, stderr = (
@@ -76,9 +78,9 @@ def run(
         stdout=stdout.written,
         stderr=stderr.written,
         start_new_session=True,
-        preexec_fn=_interrupt_on_parents_death if sys.platform == "linux" else None,
+        preexec_fn=_interrupt_on_parents_death if sys.platform == "linux" and not finish else None,
     )
-    with _passing_signals_to(process), stdout, stderr:
+    with nullcontext() if finish else _passing_signals_to(process), stdout, stderr:
         code = process.wait()
         _sweep(process.pid)
         over.set()

@@ -56,6 +56,13 @@ def _schedule(clients: Clients, identity: str) -> Any:
     return clients("scheduler").get_schedule(GroupName=group, Name=name)
 
 
+def _vault(clients: Clients, name: str) -> Any:
+    """Never the one for copies, which lies in another region than the plan's."""
+    pages = clients("backup").get_paginator("list_backup_vaults").paginate()
+    found = [each for page in pages for each in page["BackupVaultList"] if each["BackupVaultName"] == name]
+    return found if not name.endswith("-copy") else None
+
+
 KINDS: Mapping[str, Kind] = {
     "aws_iam_role": Kind(identity=_named("name"), look=lambda c, name: c("iam").get_role(RoleName=name)),
     "aws_iam_policy": Kind(
@@ -68,6 +75,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         look=lambda c, arn: c("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=arn),
     ),
+    "aws_backup_vault": Kind(identity=_named("name"), look=_vault),
     "aws_budgets_budget": Kind(identity=lambda values, account: f"{account}:{values['name']}", look=_budget),
     "aws_db_instance": Kind(
         identity=_named("identifier"),
@@ -87,6 +95,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "aws_kms_alias": Kind(identity=_named("name"), look=lambda c, name: c("kms").describe_key(KeyId=name)),
     "aws_cloudwatch_log_group": Kind(identity=_named("name"), look=_log_group),
+    "aws_lambda_function": Kind(
+        identity=_named("function_name"), look=lambda c, name: c("lambda").get_function(FunctionName=name)
+    ),
     "aws_ssm_parameter": Kind(identity=_named("name"), look=_parameter),
     "aws_s3_bucket": Kind(identity=_named("bucket"), look=lambda c, name: c("s3").head_bucket(Bucket=name)),
     "aws_scheduler_schedule_group": Kind(

@@ -31,7 +31,7 @@ TERRAFORM = ROOT / "terraform"
 LOCAL = "local"  # the one environment that is no account
 LOCK_SECONDS = 20
 # A runbook that was killed leaves a Terraform that ends what it is at, and then gives its lock back.
-PATIENT_LOCK_SECONDS = 300
+PATIENT_LOCK_SECONDS = 900
 # Most of an apply is waiting inside the provider; at terraform's 10 the waiting ones keep the rest from their turn.
 PARALLELISM = 30
 FIRST = "module.delivery"  # all that needs no image's digest, and what images are pushed to
@@ -62,7 +62,8 @@ class Workspace:
 
     `aws` is the local AWS that stands in for the account; without it the shell's credentials count. `work` holds plan,
     provider links and CLI configuration (`.local/<environment>`). `account` is asked for where it is not given.
-    `region` is where it is deployed to and where its state lies, by default what its backend's file says.
+    `region` is where it is deployed to and where its state lies, by default what its backend's file says. Applies that
+    `finish` go on to their end though we are interrupted or killed; who comes next waits for the state's lock.
     """
 
     environment: str
@@ -75,6 +76,7 @@ class Workspace:
     account: str = ""
     lock_seconds: int = LOCK_SECONDS
     region: str = ""
+    finish: bool = False
 
     def __post_init__(self) -> None:
         if self.work == Path():
@@ -153,6 +155,7 @@ class Workspace:
             self.process_environ(),
             ROOT,
             quiet=quiet or not self.shown,
+            finish=self.finish and arguments[0] == "apply",
         )
 
     def must(self, *arguments: str, quiet: bool = False) -> Ended:

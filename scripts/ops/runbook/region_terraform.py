@@ -58,6 +58,7 @@ def _workspace(look: Look, *, paused: bool = False, code: Path = TERRAFORM) -> W
         variables=variables,
         shown=False,
         lock_seconds=PATIENT_LOCK_SECONDS,
+        finish=True,
         region=region_place.new(look),
     )
 
@@ -91,6 +92,15 @@ def _state(look: Look) -> Values:
         if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket"):
             return {}
         raise
+
+
+def _lock(look: Look) -> Values:
+    """Who holds the state's lock, in Terraform's own words; empty where nobody does."""
+    key = f"{look.environment}/terraform.tfstate.tflock"
+    try:
+        return dict(json.loads(look.client("s3").get_object(Bucket=region_place.bucket(look), Key=key)["Body"].read()))
+    except ClientError:
+        return {}  # Terraform itself looks again, and says why it cannot
 
 
 def _counts(look: Look) -> dict[str, int]:
@@ -178,6 +188,11 @@ def _take_over(hands: Hands, workspace: Workspace) -> Values:
     """Plans everything, and writes import blocks for what of it is there already; the plan as JSON."""
     look, blocks = hands.look, workspace.terraform / TAKEOVER
     blocks.write_text("", encoding="utf-8")  # what was taken over stands in the state by now, or is found again
+    if held := _lock(look):
+        hands.say(
+            f"{held.get('Who')} has been at the state since {held.get('Created')} ({held.get('Operation')}); waiting "
+            f"for it, at most {PATIENT_LOCK_SECONDS // 60} minutes"
+        )
     workspace.plan()
     plan: Values = json.loads(workspace.files.json.read_text(encoding="utf-8"))
     found = dict(terraform_takeover.there(plan, look.client, look.account))

@@ -81,6 +81,27 @@ def test_terraform_is_interrupted_when_its_runner_is_killed_and_may_say_so(tmp_p
     pytest.fail("terraform went on without its runner")
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_one_that_is_to_finish_does_whatever_happens_to_its_runner(tmp_path: Path, signum: signal.Signals) -> None:
+    command = script(tmp_path, "trap 'touch disturbed' INT; touch up; sleep 0.5; touch finished")
+    program = (
+        "import os, signal; from pathlib import Path; from ops import terraform_process\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        f"terraform_process.run({command!r}, os.environ, Path({str(tmp_path)!r}), finish=True)"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", program])
+    while not (tmp_path / "up").exists():
+        time.sleep(0.02)
+    runner.send_signal(signum)
+    assert runner.wait(10) == (0 if signum is signal.SIGINT else -signum)
+    for _ in range(200):
+        if (tmp_path / "finished").exists():
+            assert not (tmp_path / "disturbed").exists()
+            return
+        time.sleep(0.02)
+    pytest.fail("terraform ended with its runner")
+
+
 def test_the_holder_of_a_state_lock_is_told_in_words() -> None:
     told = Ended(code=1, stdout="", stderr=LOCKED).lock_held
     assert told == (
