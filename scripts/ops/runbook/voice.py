@@ -48,7 +48,7 @@ class Voice:
         """That one waits: on a terminal one line that counts, elsewhere a line whenever the text changes."""
         shown = f"{INDENT}{self.veil.over(text)}"
         if self.out.isatty():
-            counted = f" ({waited:.0f} of {most:.0f} s)"  # one line alone: of a second one only the end would count
+            counted = f" ({waited:.0f} of {most:.0f} s)"  # overwritten as it counts, which one line alone can be
             told = textwrap.shorten(shown, WIDTH - len(INDENT) - len(counted), placeholder=" …")
             print(f"\r\x1b[K{INDENT}{told}{counted}", end="", file=self.out, flush=True)
             self._open_line = True

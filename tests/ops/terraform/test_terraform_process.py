@@ -44,16 +44,32 @@ def test_a_killed_terraform_leaves_no_provider(tmp_path: Path) -> None:
     pytest.fail(f"the provider, process {provider}, still runs")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_reaches_terraform_which_ends_by_itself(tmp_path: Path, signum: signal.Signals) -> None:
-    command = script(tmp_path, "trap 'echo lock given back > told; exit 1' INT; touch up; sleep 30 & wait")
+def begun(folder: Path, play: str, *, finish: bool = False) -> subprocess.Popen[bytes]:
+    """A process that runs such a terraform and ends with its code, once that is up. Ctrl-C alone does not end it."""
     program = (
-        "import os, sys; from pathlib import Path; from ops import terraform_process\n"
-        f"sys.exit(terraform_process.run({command!r}, os.environ, Path({str(tmp_path)!r})).code)"
+        "import os, signal, sys; from pathlib import Path; from ops import terraform_process\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        f"ended = terraform_process.run({script(folder, play)!r}, os.environ, Path({str(folder)!r}), finish={finish})\n"
+        "sys.exit(ended.code)"
     )
     runner = subprocess.Popen([sys.executable, "-c", program])
-    while not (tmp_path / "up").exists():
+    while not (folder / "up").exists():
         time.sleep(0.02)
+    return runner
+
+
+def appears(path: Path) -> bool:
+    """Whether it is there within four seconds."""
+    for _ in range(200):
+        if path.exists():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_reaches_terraform_which_ends_by_itself(tmp_path: Path, signum: signal.Signals) -> None:
+    runner = begun(tmp_path, "trap 'echo lock given back > told; exit 1' INT; touch up; sleep 30 & wait")
     runner.send_signal(signum)
     assert runner.wait(10) == 1
     assert (tmp_path / "told").read_text() == "lock given back\n"
@@ -61,45 +77,20 @@ def test_an_interruption_reaches_terraform_which_ends_by_itself(tmp_path: Path, 
 
 def test_terraform_is_interrupted_when_its_runner_is_killed_and_may_say_so(tmp_path: Path) -> None:
     """Nobody reads any more what it writes, of which it must not die: it still has to give its lock back."""
-    command = script(
-        tmp_path,
-        "trap 'sleep 0.2; echo stopping && echo stopping >&2 && touch told; exit 1' INT; touch up; sleep 30 & wait",
-    )
-    program = (
-        "import os; from pathlib import Path; from ops import terraform_process\n"
-        f"terraform_process.run({command!r}, os.environ, Path({str(tmp_path)!r}))"
-    )
-    runner = subprocess.Popen([sys.executable, "-c", program])
-    while not (tmp_path / "up").exists():
-        time.sleep(0.02)
+    play = "trap 'sleep 0.2; echo stopping && echo stopping >&2 && touch told; exit 1' INT; touch up; sleep 30 & wait"
+    runner = begun(tmp_path, play)
     runner.kill()
     runner.wait()
-    for _ in range(200):
-        if (tmp_path / "told").exists():
-            return
-        time.sleep(0.02)
-    pytest.fail("terraform went on without its runner")
+    assert appears(tmp_path / "told"), "terraform went on without its runner"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
 def test_one_that_is_to_finish_does_whatever_happens_to_its_runner(tmp_path: Path, signum: signal.Signals) -> None:
-    command = script(tmp_path, "trap 'touch disturbed' INT; touch up; sleep 0.5; touch finished")
-    program = (
-        "import os, signal; from pathlib import Path; from ops import terraform_process\n"
-        "signal.signal(signal.SIGINT, lambda *_: None)\n"
-        f"terraform_process.run({command!r}, os.environ, Path({str(tmp_path)!r}), finish=True)"
-    )
-    runner = subprocess.Popen([sys.executable, "-c", program])
-    while not (tmp_path / "up").exists():
-        time.sleep(0.02)
+    runner = begun(tmp_path, "trap 'touch disturbed' INT; touch up; sleep 0.5; touch finished", finish=True)
     runner.send_signal(signum)
     assert runner.wait(10) == (0 if signum is signal.SIGINT else -signum)
-    for _ in range(200):
-        if (tmp_path / "finished").exists():
-            assert not (tmp_path / "disturbed").exists()
-            return
-        time.sleep(0.02)
-    pytest.fail("terraform ended with its runner")
+    assert appears(tmp_path / "finished"), "terraform ended with its runner"
+    assert not (tmp_path / "disturbed").exists()
 
 
 def test_the_holder_of_a_state_lock_is_told_in_words() -> None:
